@@ -1,0 +1,252 @@
+"""The evaluation result: per-sample values, a summary with confidence intervals, and a few clips to look at.
+
+A directory; nothing in it depends on time, path or machine, so its hash is a function of what was evaluated:
+
+- ``samples.jsonl``: one `SampleRecord` per line, see there.
+- ``clips/*.mp4``: the gallery.
+- ``summary.json``, written last (a directory without it is not a result)::
+
+    {"version": 1,
+     "protocol": "nava.embedded-eval.v1",      # fixes tracks, tolerances, resampling; only equal protocols compare
+     "seed": 7,                                # of the noise and of the bootstrap
+     "checkpoint": {"sha256", "weights_sha256"},   # what was evaluated
+     "shards_sha256": "...",
+     "sampler": {"solver", "steps"},
+     "variants": [{"name", "label", "kind", "text_scale", "align_scale"}],
+         # kind: "generated" | "untrained" | "real" | "codec"; scales null for the last two
+     "families": [{"name", "heldout", "evaluated", "scored"}],   # held-out clips that exist / used; scored = the gate's
+     "metrics": [MetricEntry],                 # in the order of the page; skipped ones included, with the reason
+     "statements": [{"family", "learned", "text"}],   # learned: true | false | null (not measured)
+     "gallery": [{"path", "prompt", "seed", "variant", "family", "clip_id", "note"}]}
+         # path relative to the result's directory
+
+A `MetricEntry` (all keys are always present)::
+
+    {"name": "av_sync_flash_gap",              # unique
+     "label": "Synchrony gap, flash",          # for people
+     "description": "one sentence: what is measured and how to read it",
+     "protocol": "corr.brightness-rms.lag1.v1",
+     "backend": "nava.evaluation.synchrony",   # what produced the number
+     "backend_sha256": null,                   # of its weights; null: it has none
+     "family": "flash" | null, "variant": "guided" | null,
+     "unit": "r", "direction": "higher" | "lower",
+     "status": "ok" | "skipped", "reason": "" | "why it was skipped",
+     "primary": true,                          # the gate looks at it
+     "value", "ci_low", "ci_high", "n",        # null when skipped; 95 % interval: bootstrap, or Wilson for shares
+     "eligible": 32, "coverage": 1.0,          # n / eligible
+     "chance": 0.25 | null,                    # what guessing gets
+     "baseline_untrained", "baseline_shuffled", "reference_codec", "reference_real":
+         null | {"value", "ci_low", "ci_high", "n"}}
+
+Names that others rely on are the constants below. The gate (`nava.registry`) asks `EvaluationResult.primary()` and
+compares ``ci_low``; the page shows everything else as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+VERSION = 1
+KIND = "evaluation_result"
+SUMMARY = "summary.json"
+SAMPLES = "samples.jsonl"
+CLIPS = "clips"
+
+SYNC = "av_sync_flash"
+SYNC_GAP = "av_sync_flash_gap"
+ONSET_F1_GAP = "av_onset_f1_flash_gap"
+ALIGN_GAIN = "av_sync_flash_align_gain"
+VALIDATION_GAIN_VIDEO = "validation_loss_gain_video"
+VALIDATION_GAIN_AUDIO = "validation_loss_gain_audio"
+SYNC_LOSS = "sync_loss_difference"
+TEXT_COLOUR = "text_colour_accuracy"
+TEXT_PITCH = "text_pitch_accuracy"
+SWAP_COLOUR = "text_colour_swap"
+SWAP_PITCH = "text_pitch_swap"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean (or share) over ``n`` clips with its 95 % confidence interval."""
+
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class MetricEntry:
+    """One row of the metrics table; the keys are explained in the module's docstring."""
+
+    name: str
+    label: str
+    description: str
+    protocol: str
+    backend: str
+    direction: str
+    unit: str
+    status: str
+    eligible: int
+    reason: str = ""
+    family: str | None = None
+    variant: str | None = None
+    primary: bool = False
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    n: int | None = None
+    coverage: float | None = None
+    chance: float | None = None
+    backend_sha256: str | None = None
+    baseline_untrained: Estimate | None = None
+    baseline_shuffled: Estimate | None = None
+    reference_codec: Estimate | None = None
+    reference_real: Estimate | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in ("ok", "skipped"):
+            raise ValueError(f"metric {self.name}: status is 'ok' or 'skipped', not {self.status!r}")
+        if self.direction not in ("higher", "lower"):
+            raise ValueError(f"metric {self.name}: direction is 'higher' or 'lower', not {self.direction!r}")
+        if self.status == "skipped" and not self.reason:
+            raise ValueError(f"metric {self.name}: a skipped metric says why")
+        numbers = (self.value, self.ci_low, self.ci_high, self.n)
+        if self.status == "ok" and any(number is None or not math.isfinite(number) for number in numbers):
+            raise ValueError(f"metric {self.name}: a measured metric has a finite value, interval and n")
+
+    @property
+    def measured(self) -> bool:
+        """Whether the metric has a value."""
+        return self.status == "ok"
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> MetricEntry:
+        """The inverse of ``dataclasses.asdict``."""
+        fields = dict(data)
+        for key in ("baseline_untrained", "baseline_shuffled", "reference_codec", "reference_real"):
+            fields[key] = Estimate(**fields[key]) if fields.get(key) else None
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class SampleRecord:
+    """One clip of one variant, with its per-metric values; null never becomes 0.
+
+    ``changed`` names the caption word that differs from the clip's own caption (`{"attribute", "old", "new"}`) in a
+    word-swap sample; ``metrics`` maps a measure to its value; ``reasons`` says for each null value why.
+    """
+
+    sample_id: str
+    clip_id: str
+    family: str
+    variant: str
+    seed: int | None
+    prompt: str
+    changed: dict[str, str] | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GalleryClip:
+    """A clip to look at; ``path`` is relative to the result's directory."""
+
+    path: str
+    prompt: str
+    seed: int | None
+    variant: str
+    family: str
+    clip_id: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What was or was not learned, in plain language."""
+
+    family: str
+    learned: bool | None
+    text: str
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """``summary.json``, typed."""
+
+    protocol: str
+    seed: int
+    checkpoint: dict[str, str]
+    shards_sha256: str
+    sampler: dict[str, Any]
+    variants: list[dict[str, Any]]
+    families: list[dict[str, Any]]
+    metrics: list[MetricEntry]
+    statements: list[Statement]
+    gallery: list[GalleryClip]
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        names = [metric.name for metric in self.metrics]
+        if len(set(names)) != len(names):
+            raise ValueError(f"metric names repeat: {sorted({name for name in names if names.count(name) > 1})}")
+
+    def metric(self, name: str) -> MetricEntry | None:
+        """The metric called ``name``, or None."""
+        return next((metric for metric in self.metrics if metric.name == name), None)
+
+    def primary(self) -> list[MetricEntry]:
+        """The metrics a gate decides on, measured or not: a skipped one must not pass for a good one."""
+        return [metric for metric in self.metrics if metric.primary]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> EvaluationResult:
+        """The inverse of `to_dict`. ValueError for another version."""
+        if data.get("version") != VERSION:
+            raise ValueError(f"evaluation result has version {data.get('version')!r}; this code reads {VERSION}")
+        fields = dict(data)
+        fields["metrics"] = [MetricEntry.from_dict(metric) for metric in data["metrics"]]
+        fields["statements"] = [Statement(**statement) for statement in data["statements"]]
+        fields["gallery"] = [GalleryClip(**clip) for clip in data["gallery"]]
+        return cls(**fields)
+
+
+def write(directory: Path, result: EvaluationResult, samples: Iterable[SampleRecord]) -> None:
+    """Write ``samples.jsonl``, then ``summary.json``, each atomically. FileNotFoundError for a missing gallery clip."""
+    for clip in result.gallery:
+        if not (directory / clip.path).is_file():
+            raise FileNotFoundError(f"the gallery names {clip.path}, which is not in {directory}")
+    lines = "".join(json.dumps(asdict(sample), sort_keys=True, allow_nan=False) + "\n" for sample in samples)
+    _replace(directory / SAMPLES, lines)
+    _replace(directory / SUMMARY, json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n")
+
+
+def read(directory: Path) -> EvaluationResult:
+    """Read ``summary.json``. FileNotFoundError when the directory is not a complete result."""
+    return EvaluationResult.from_dict(json.loads((directory / SUMMARY).read_text(encoding="utf-8")))
+
+
+def read_samples(directory: Path) -> Iterator[SampleRecord]:
+    """The lines of ``samples.jsonl``, in order."""
+    with (directory / SAMPLES).open(encoding="utf-8") as lines:
+        for line in lines:
+            yield SampleRecord(**json.loads(line))
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)

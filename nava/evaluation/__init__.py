@@ -1,0 +1,1 @@
+"""Metrics on generated clips, each with its baselines and confidence interval."""
