@@ -1,0 +1,1 @@
+"""The HTML of every report: self-contained pages, players and plots."""
