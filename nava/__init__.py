@@ -1,0 +1,1 @@
+"""NAVA: the life cycle of a joint audio-video generation model."""

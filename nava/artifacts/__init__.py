@@ -1,0 +1,1 @@
+"""The contracts: schema, version, read, write, hash and sign of everything that flows."""

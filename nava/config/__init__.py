@@ -1,0 +1,1 @@
+"""Hydra structured configs and the recipes."""

@@ -1,0 +1,105 @@
+"""Composes a recipe and overrides into one checked configuration. Hydra does the work; the messages are ours."""
+
+import difflib
+import json
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from nava.config.lifecycle import LifecycleConfig
+from nava.runtime.errors import InputError
+
+RECIPES = Path(__file__).parent / "recipes"
+SCHEMA_NAME = "lifecycle_schema"
+
+
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """A composed configuration.
+
+    Attributes:
+        config: every value, by section.
+        identity: the same without the settings that cannot change a result (`identity=False`: workers, display).
+    """
+
+    recipe: str
+    config: dict[str, Any]
+    identity: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a step reads it."""
+        return {"recipe": self.recipe, "config": self.config, "identity": self.identity}
+
+
+def recipe_names() -> list[str]:
+    """The recipes that exist."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def setting_names(schema: type = LifecycleConfig, prefix: str = "") -> list[str]:
+    """Every setting as a dotted name."""
+    names = []
+    for item in fields(schema):
+        name = f"{prefix}{item.name}"
+        names += setting_names(item.type, f"{name}.") if isinstance(item.type, type) and is_dataclass(item.type) else [name]
+    return names
+
+
+def compose(recipe: str, overrides: list[str] | None = None) -> ResolvedConfig:
+    """Compose a recipe with overrides such as `training.batch_size=8`.
+
+    Raises:
+        InputError: unknown recipe, unknown setting (with the nearest known one), or a value of the wrong type.
+    """
+    if recipe not in recipe_names():
+        raise InputError(f"unknown recipe '{recipe}'; there are: {', '.join(recipe_names())}")
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    ConfigStore.instance().store(name=SCHEMA_NAME, node=LifecycleConfig)
+    _check_overrides(overrides or [])
+    try:
+        with initialize_config_dir(str(RECIPES), version_base=None):
+            composed = hydra_compose(recipe, overrides=overrides or [])
+        config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        value = OmegaConf.to_object(composed)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(f"recipe '{recipe}': {_first_cause(error)}") from error
+    assert isinstance(config, dict)
+    # Through JSON once, so that a step sees the very values that its key was computed from.
+    return ResolvedConfig(recipe, json.loads(json.dumps(config)), json.loads(json.dumps(_identity(value))))
+
+
+def _identity(value: Any) -> Any:
+    """A configuration without the fields marked `identity=False`."""
+    if is_dataclass(value) and not isinstance(value, type):
+        kept = [item for item in fields(value) if item.metadata.get("identity", True)]
+        return {item.name: _identity(getattr(value, item.name)) for item in kept}
+    if isinstance(value, dict):
+        return {key: _identity(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_identity(item) for item in value]
+    return value
+
+
+def _check_overrides(overrides: list[str]) -> None:
+    known = setting_names()
+    for override in overrides:
+        name, separator, _ = override.partition("=")
+        if not separator:
+            raise InputError(f"setting '{override}' has no value; write name=value, e.g. training.batch_size=8")
+        if name in known or any(name.startswith(f"{setting}.") for setting in known):
+            continue
+        nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(nearest)}?" if nearest else "; `nava config show` lists them all"
+        raise InputError(f"unknown setting '{name}'{hint}")
+
+
+def _first_cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,1 @@
+"""Storage, the store, steps and progress: what every part stands on."""

@@ -1,0 +1,37 @@
+"""The ways a run can end other than well, and the exit code of each."""
+
+from typing import Any
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_WRONG_INPUT = 2
+EXIT_GATE_FAILED = 3
+
+
+class NavaError(Exception):
+    """An error whose message is meant for the user: what is wrong, where, and what to do."""
+
+    exit_code = EXIT_FAILED
+    state = "failed"
+
+
+class InputError(NavaError):
+    """Wrong input or setting: the user can mend it."""
+
+    exit_code = EXIT_WRONG_INPUT
+
+
+class GateFailed(NavaError):  # noqa: N818 - a gate that says no is an outcome, not a fault
+    """A gate said no. The verdict is written before this is raised.
+
+    Args:
+        message: the first failed rule and the first offending records.
+        verdict: the handle of the verdict (`nava.artifacts.handle.Handle`).
+    """
+
+    exit_code = EXIT_GATE_FAILED
+    state = "gate_failed"
+
+    def __init__(self, message: str, verdict: Any = None) -> None:
+        super().__init__(message)
+        self.verdict = verdict
