@@ -6,7 +6,7 @@ A directory; nothing in it depends on time, path or machine, so its hash is a fu
 - ``clips/*.mp4``: the gallery.
 - ``summary.json``, written last (a directory without it is not a result)::
 
-    {"version": 1,
+    {"schema_version": 1,
      "protocol": "nava.embedded-eval.v1",      # fixes tracks, tolerances, resampling; only equal protocols compare
      "seed": 7,                                # of the noise and of the bootstrap
      "checkpoint": {"sha256", "weights_sha256"},   # what was evaluated
@@ -46,13 +46,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
+from nava.runtime.hashing import canonical_json
+from nava.runtime.storage import read_json, write_json, write_text
+
+SCHEMA_VERSION = 1
 KIND = "evaluation_result"
 SUMMARY = "summary.json"
 SAMPLES = "samples.jsonl"
@@ -190,7 +192,7 @@ class EvaluationResult:
     metrics: list[MetricEntry]
     statements: list[Statement]
     gallery: list[GalleryClip]
-    version: int = VERSION
+    schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
         names = [metric.name for metric in self.metrics]
@@ -212,8 +214,10 @@ class EvaluationResult:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> EvaluationResult:
         """The inverse of `to_dict`. ValueError for another version."""
-        if data.get("version") != VERSION:
-            raise ValueError(f"evaluation result has version {data.get('version')!r}; this code reads {VERSION}")
+        if data.get("schema_version") != SCHEMA_VERSION:
+            raise ValueError(
+                f"evaluation result has schema version {data.get('schema_version')!r}; this code reads {SCHEMA_VERSION}"
+            )
         fields = dict(data)
         fields["metrics"] = [MetricEntry.from_dict(metric) for metric in data["metrics"]]
         fields["statements"] = [Statement(**statement) for statement in data["statements"]]
@@ -226,14 +230,13 @@ def write(directory: Path, result: EvaluationResult, samples: Iterable[SampleRec
     for clip in result.gallery:
         if not (directory / clip.path).is_file():
             raise FileNotFoundError(f"the gallery names {clip.path}, which is not in {directory}")
-    lines = "".join(json.dumps(asdict(sample), sort_keys=True, allow_nan=False) + "\n" for sample in samples)
-    _replace(directory / SAMPLES, lines)
-    _replace(directory / SUMMARY, json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n")
+    write_text(directory / SAMPLES, "".join(canonical_json(asdict(sample)) + "\n" for sample in samples))
+    write_json(directory / SUMMARY, result.to_dict())
 
 
 def read(directory: Path) -> EvaluationResult:
     """Read ``summary.json``. FileNotFoundError when the directory is not a complete result."""
-    return EvaluationResult.from_dict(json.loads((directory / SUMMARY).read_text(encoding="utf-8")))
+    return EvaluationResult.from_dict(read_json(directory / SUMMARY))
 
 
 def read_samples(directory: Path) -> Iterator[SampleRecord]:
@@ -241,12 +244,3 @@ def read_samples(directory: Path) -> Iterator[SampleRecord]:
     with (directory / SAMPLES).open(encoding="utf-8") as lines:
         for line in lines:
             yield SampleRecord(**json.loads(line))
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)

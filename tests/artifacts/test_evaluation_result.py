@@ -83,13 +83,13 @@ def test_the_same_result_gives_the_same_bytes(tmp_path):
         written(tmp_path / name, samples=[SampleRecord("s1", "c1", "flash", "guided", 3, "p")])
     for name in ("summary.json", "samples.jsonl"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not list(tmp_path.rglob("*.part*"))
 
 
 def test_summary_has_the_documented_keys(tmp_path):
     summary = json.loads((written(tmp_path) / "summary.json").read_text())
     documented = {
-        "version",
+        "schema_version",
         "protocol",
         "seed",
         "checkpoint",
@@ -120,7 +120,7 @@ def test_metric_by_name():
 
 def test_another_version_is_refused():
     with pytest.raises(ValueError, match="version 2"):
-        EvaluationResult.from_dict(result().to_dict() | {"version": 2})
+        EvaluationResult.from_dict(result().to_dict() | {"schema_version": 2})
 
 
 def test_repeated_metric_names_are_refused():
