@@ -1,0 +1,70 @@
+"""The shape of the transformer and how it is initialised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class ModelConfig:
+    """Sizes of the Align-then-Fuse transformer; the defaults are the tiny model of the demo.
+
+    The first blocks are Hierarchical Alignment Layers (attention weights per modality), the next ones Unified Fusion
+    Layers (one weight set for all tokens). `release_config` gives the sizes of the published 6.3B model.
+    """
+
+    dim: int = 96
+    ffn_dim: int = 288
+    freq_dim: int = 256
+    num_heads: int = 4
+    num_hal_layers: int = 2
+    num_ufl_layers: int = 2
+    num_final_hal_layers: int = 0
+    video_channels: int = 48
+    audio_channels: int = 64
+    patch_size: tuple[int, int, int] = (1, 2, 2)
+    text_len: int = 32
+    text_dim: int = 64
+    # Width inside the audio stem's gated convolution; None takes the release's rule, 8/3 dim rounded up to 256.
+    audio_stem_hidden: int | None = 96
+    # Width of the speaker vectors that may replace context rows; 0 builds a model without timbre conditioning.
+    speaker_dim: int = 0
+    # Separate norm3 and feed-forward network per modality in the alignment layers (an ablation; the release shares).
+    split_norm_ffn: bool = False
+    eps: float = 1e-6
+    # Video latents per second over audio latents per second, (24/4)/25: puts audio positions on the video time axis.
+    audio_rope_scale: float = 0.24
+    # Start both output heads at zero (the release zeroes the video head only).
+    zero_init_heads: bool = True
+    # Bias given to the temporal pairs of q and k so that tokens of equal time find each other; 0 leaves it out.
+    temporal_bias: float = 5.0
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one attention head."""
+        return self.dim // self.num_heads
+
+    @property
+    def stem_hidden(self) -> int:
+        """Width inside the audio stem's gated convolution."""
+        if self.audio_stem_hidden is not None:
+            return self.audio_stem_hidden
+        return -(-int(8 * self.dim / 3) // 256) * 256
+
+
+def release_config() -> ModelConfig:
+    """Sizes of the published 6.3B model: 10 alignment and 20 fusion layers, 6,296,995,520 parameters."""
+    return ModelConfig(
+        dim=3072,
+        ffn_dim=14336,
+        num_heads=24,
+        num_hal_layers=10,
+        num_ufl_layers=20,
+        audio_channels=128,
+        text_len=512,
+        text_dim=4096,
+        audio_stem_hidden=None,
+        speaker_dim=192,
+        zero_init_heads=False,
+        temporal_bias=0.0,
+    )
