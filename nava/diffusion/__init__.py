@@ -1,0 +1,1 @@
+"""Flow matching: timesteps, loss, solvers and guidance."""
