@@ -1,0 +1,69 @@
+# Every target does its own set-up and may be repeated. PYTHON chooses the interpreter that makes the environment.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# With a slow or shared index a default of 15 s is short.
+export PIP_DEFAULT_TIMEOUT ?= 60
+# Nothing that the project starts phones home.
+export BENTOML_DO_NOT_TRACK := True
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export GX_ANALYTICS_ENABLED := False
+export HF_HUB_OFFLINE := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export DS_ACCELERATOR := cpu
+
+.PHONY: help demo test lint types unit soak bench setup setup-dev browser clean
+help: ## This list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# torch first and by itself: pip then takes a CPU build where the index offers one, and nothing later replaces it.
+.venv/demo.stamp: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing the demo's packages into .venv (a few minutes the first time)"
+	@$(INSTALL) torch==2.13.0
+	@$(INSTALL) --editable '.[demo]'
+	@touch $@
+
+.venv/dev.stamp: .venv/demo.stamp
+	@echo "installing the developers' packages into .venv"
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+setup: .venv/demo.stamp ## The environment the demo needs, in .venv
+
+setup-dev: .venv/dev.stamp ## The environment the tests need, in .venv
+
+demo: setup ## The whole life cycle on this machine; ends on runs/demo/index.html
+	@$(BIN)/nava pipeline run lifecycle --recipe demo
+
+browser:
+	@if ! command -v chromium >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing the system package chromium (the page's tests open it)"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+	  else \
+	    echo "chromium is not installed and this user may not install it: the page's browser tests will be skipped"; \
+	  fi; \
+	fi
+
+test: setup-dev browser lint types unit ## Lint, types and every test but the soak ones
+
+lint: setup-dev ## ruff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup-dev ## mypy
+	@$(BIN)/mypy
+
+unit: setup-dev
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not soak"
+
+soak: setup-dev browser ## Long kill and load tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak
+
+bench: setup ## The demo's step times, memory and the orchestration overhead, into benchmarks/
+	@$(BIN)/python benchmarks/lifecycle.py
+
+clean: ## Runs, caches and the environment
+	rm -rf runs build .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,25 @@
+"""KFP component of the step `evaluate`."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("eval"), install_kfp_package=False)
+def evaluate(run: dict, checkpoint: dict, shards: dict) -> dict:
+    """Held-out prompts generated and measured, beside the untrained model and shuffled audio.
+
+    Args:
+        run: the run"s reference, from `configure`.
+        checkpoint: handle of the checkpoint.
+        shards: handle of the shards.
+    """
+    from nava.runtime.step import execute
+
+    return execute(
+        "nava.evaluation.step.evaluate",
+        name="evaluate",
+        run=run,
+        sections=["evaluation", "generation", "diffusion", "model", "training"],
+        inputs={"checkpoint": checkpoint, "shards": shards},
+    )

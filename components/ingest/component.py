@@ -1,0 +1,23 @@
+"""KFP component of the step `ingest`."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("data"), install_kfp_package=False)
+def ingest(run: dict) -> dict:
+    """Source media to a source manifest: the seeded generator, or the user"s own folder.
+
+    Args:
+        run: the run"s reference, from `configure`.
+    """
+    from nava.runtime.step import execute
+
+    return execute(
+        "nava.data.ingestion.ingest",
+        name="ingest",
+        run=run,
+        sections=["source", "synthetic"],
+        identity="nava.data.ingestion.source_identity",
+    )

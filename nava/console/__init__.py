@@ -1,0 +1,1 @@
+"""The console: starts pipelines, watches them, and writes the page they end on."""

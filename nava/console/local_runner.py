@@ -1,0 +1,78 @@
+"""Runs a pipeline on this machine with kfp.local: each task a subprocess, each step recording itself in the store."""
+
+import contextlib
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from nava.console.pipeline_ir import compile_pipeline, load_pipeline, planned_steps
+from nava.console.run_start import PIPELINE, RunRequest, run_folder, start_run
+from nava.console.run_view import RunView
+from nava.runtime.errors import EXIT_DONE, EXIT_FAILED
+from nava.runtime.step import RunReference
+from nava.runtime.store import Store
+
+STATES_THAT_FAILED = ("failed", "gate_failed")
+# Third-party libraries of the steps that would otherwise phone home.
+TELEMETRY_OFF = {
+    "BENTOML_DO_NOT_TRACK": "True",
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "False",
+    "HF_HUB_OFFLINE": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+def run_locally(request: RunRequest, threads: int) -> int:
+    """Run the life cycle here and return the exit code.
+
+    Args:
+        request: what to run.
+        threads: threads of the numeric libraries in each step; results are the same only for the same number.
+
+    Raises:
+        InputError: the request is wrong; nothing has been written then.
+    """
+    request.resolve()
+    run_dir = run_folder(request.recipe, request.workspace, request.name)
+    spec = compile_pipeline(PIPELINE, run_dir / "pipeline.yaml")
+    reference = start_run(request)
+    store = Store(reference.store_url)
+    store.plan_steps(reference.run_id, planned_steps(spec))
+    os.environ.update({**TELEMETRY_OFF, "OMP_NUM_THREADS": str(threads), "DS_ACCELERATOR": "cpu"})
+    with RunView(store, reference.run_id, run_dir):
+        _run_pipeline(request, run_dir)
+    return _conclude(store, reference)
+
+
+def _run_pipeline(request: RunRequest, run_dir: Path) -> None:
+    from kfp import local
+
+    arguments: dict[str, Any] = {
+        "recipe": request.recipe,
+        "source": request.source,
+        "workspace": str(run_dir.parent),
+        "name": run_dir.name,
+        "seed": request.seed,
+        "promotion_policy": request.promotion_policy,
+        "overrides": request.overrides,
+        "run_id": request.run_id,
+    }
+    log = run_dir / "logs" / request.run_id / "kfp.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", buffering=1) as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        warnings.simplefilter("ignore")
+        runner = local.SubprocessRunner(use_venv=False)
+        local.init(runner, pipeline_root=str(run_dir / "kfp"), raise_on_error=False, enable_caching=False)
+        load_pipeline(PIPELINE)(**arguments)
+
+
+def _conclude(store: Store, reference: RunReference) -> int:
+    """The run's exit code from what its steps recorded; a run that no step failed but that did not finish is a failure."""
+    failed = [step for step in store.steps(reference.run_id) if step.state in STATES_THAT_FAILED]
+    if failed:
+        return int((failed[0].error or {}).get("exit_code", EXIT_FAILED))
+    run = store.run(reference.run_id)
+    return EXIT_DONE if run is not None and run.state == "succeeded" else EXIT_FAILED
