@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("pipelines"), install_kfp_package=False)
+@dsl.component(base_image=image("configure"), install_kfp_package=False)
 def configure(
     recipe: str, source: str, workspace: str, name: str, seed: int, promotion_policy: str, overrides: list, run_id: str
 ) -> dict:

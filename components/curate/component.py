@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("data"), install_kfp_package=False)
+@dsl.component(base_image=image("curate"), install_kfp_package=False)
 def curate(run: dict, sources: dict) -> dict:
     """Raw media to clips: decode check, cuts, transcode, filters; every drop with its reason.
 

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("train"), install_kfp_package=False)
+@dsl.component(base_image=image("encode"), install_kfp_package=False)
 def encode(run: dict, corpus: dict) -> dict:
     """Clips to latent shards, with the reconstruction quality of the codecs.
 

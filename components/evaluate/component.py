@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("eval"), install_kfp_package=False)
+@dsl.component(base_image=image("evaluate"), install_kfp_package=False)
 def evaluate(run: dict, checkpoint: dict, shards: dict) -> dict:
     """Held-out prompts generated and measured, beside the untrained model and shuffled audio.
 

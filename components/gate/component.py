@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("eval"), install_kfp_package=False)
+@dsl.component(base_image=image("gate"), install_kfp_package=False)
 def gate(run: dict, evaluation: dict) -> dict:
     """Gate: the candidate against the champion, or against the untrained model when there is none.
 

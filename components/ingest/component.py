@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("data"), install_kfp_package=False)
+@dsl.component(base_image=image("ingest"), install_kfp_package=False)
 def ingest(run: dict) -> dict:
     """Source media to a source manifest: the seeded generator, or the user"s own folder.
 

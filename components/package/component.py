@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("serve"), install_kfp_package=False)
+@dsl.component(base_image=image("package"), install_kfp_package=False)
 def package(run: dict, model_version: dict, checkpoint: dict, shards: dict) -> dict:
     """The signed model package of a registered version.
 

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("serve"), install_kfp_package=False)
+@dsl.component(base_image=image("promote"), install_kfp_package=False)
 def promote(run: dict, model_version: dict, verdict: dict, model_package: dict, serve_report: dict) -> dict:
     """Moves the alias `champion` (policy auto) and writes the promotion ledger.
 

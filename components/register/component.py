@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("eval"), install_kfp_package=False)
+@dsl.component(base_image=image("register"), install_kfp_package=False)
 def register(run: dict, evaluation: dict, verdict: dict, checkpoint: dict, shards: dict, corpus: dict) -> dict:
     """A model version in MLflow, with the run record attached.
 

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("pipelines"), install_kfp_package=False)
+@dsl.component(base_image=image("report"), install_kfp_package=False)
 def report(recipe: str, workspace: str, name: str, run_id: str, status: dsl.PipelineTaskFinalStatus) -> None:
     """The page and the summary of the run, from what its steps recorded.
 

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("serve"), install_kfp_package=False)
+@dsl.component(base_image=image("serve_check"), install_kfp_package=False)
 def serve_check(run: dict, model_package: dict) -> dict:
     """Starts the service on the package, asks it for a clip over HTTP and decodes what comes back.
 

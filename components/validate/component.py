@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("data"), install_kfp_package=False)
+@dsl.component(base_image=image("validate"), install_kfp_package=False)
 def validate(run: dict, clips: dict) -> dict:
     """Gate: Great Expectations suites over the clip manifest; a failure stops the run here.
 

@@ -5,7 +5,7 @@ from kfp import dsl
 from components.images import image
 
 
-@dsl.component(base_image=image("data"), install_kfp_package=False)
+@dsl.component(base_image=image("version"), install_kfp_package=False)
 def version(run: dict, clips: dict, verdict: dict) -> dict:
     """Kept clips to a revision of the corpus repository (git + DVC).
 

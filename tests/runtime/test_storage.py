@@ -1,0 +1,62 @@
+"""Atomic writes: the old content or the new, never a part."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from nava.runtime import storage
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if ".part" in path.name]
+
+
+def test_json_round_trip_is_sorted_and_ends_with_a_newline(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "value.json"
+    storage.write_json(path, {"b": [1, 2.5], "a": "é"})
+    assert storage.read_json(path) == {"a": "é", "b": [1, 2.5]}
+    assert path.read_text() == '{\n  "a": "é",\n  "b": [\n    1,\n    2.5\n  ]\n}\n'
+    assert leftovers(path.parent) == []
+
+
+def test_a_value_json_cannot_hold_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    storage.write_json(path, 1)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        storage.write_json(path, math.nan)
+    assert storage.read_json(path) == 1
+
+
+def test_a_failed_file_write_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"old")
+
+    def interrupted() -> None:
+        with storage.atomic_file(path) as part:
+            assert part.suffix == ".mp4"
+            part.write_bytes(b"half")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        interrupted()
+    assert path.read_bytes() == b"old"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+
+    def interrupted() -> None:
+        with storage.atomic_folder(path) as part:
+            (part / "one").write_text("1")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        interrupted()
+    assert not path.exists()
+    for content in ("first", "second"):
+        with storage.atomic_folder(path) as part:
+            (part / content).write_text(content)
+        assert [file.name for file in path.iterdir()] == [content]
+    assert leftovers(tmp_path) == []
