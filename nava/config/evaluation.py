@@ -1,0 +1,25 @@
+"""How many clips are generated, how, and what counts as enough of them."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class EvaluationConfig:
+    """Evaluation of a checkpoint on held-out prompts (values of the `demo` recipe)."""
+
+    scored_family: str = "flash"  # the tag whose synchrony the gate looks at
+    scored_clips: int = 32
+    other_clips: int = 8  # per other family
+    max_families: int = 5  # the scored one and the largest others
+    swap_clips: int = 16  # prompts with one word changed, per attribute
+    min_clips: int = 5  # fewer give no interval: the metric is skipped with the reason
+    min_learned_gap: float = 0.1  # a family counts as learned when the interval of its gap lies above
+    sampling_steps: int = 20
+    text_scale: float = 1.0
+    align_scale: float = 2.0
+    batch_size: int = 16
+    validation_clips: int = 64
+    validation_sigmas: list[float] = field(default_factory=lambda: [0.2, 0.5, 0.8, 0.95])
+    sync_loss_sigma: float = 0.8
+    gallery_clips: int = 12  # generated clips to look at; a few references of the same prompts come on top
+    gallery_zoom: int = 4

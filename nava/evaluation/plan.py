@@ -1,0 +1,134 @@
+"""Which clips are made: held-out prompts by family, the variants of each, and which of them are kept to be looked at.
+
+All variants of a prompt start from the same noise, so that their differences are paired.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nava.config.evaluation import EvaluationConfig
+from nava.evaluation.captions import Attribute, swap_word
+
+GUIDED, NO_ALIGN, UNTRAINED, REAL, CODEC = "guided", "no_align", "untrained", "real", "codec"
+GENERATED = (GUIDED, NO_ALIGN, UNTRAINED)
+OTHER_FAMILY = "other"
+
+
+@dataclass(frozen=True)
+class HeldoutClip:
+    """A held-out clip with picture and sound, as the index of the shards describes it."""
+
+    clip_id: str
+    caption: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of held-out clips and those of them that are evaluated."""
+
+    name: str
+    heldout: int
+    clips: tuple[HeldoutClip, ...]
+    scored: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """One clip to make or to read.
+
+    ``changed`` names the word that differs from the clip's own caption; ``gallery`` keeps the clip as an MP4.
+    """
+
+    clip_id: str
+    family: str
+    variant: str
+    prompt: str
+    seed: int
+    attribute: str = ""
+    changed: tuple[str, str] | None = None
+    gallery: bool = False
+
+    @property
+    def sample_id(self) -> str:
+        """Unique in an evaluation, and a file name."""
+        return "-".join(part for part in (self.clip_id, self.variant, self.attribute) if part)
+
+
+def noise_seed(seed: int, clip_id: str) -> int:
+    """The seed of a prompt's noise: the same in every variant, whatever else is evaluated."""
+    return int.from_bytes(hashlib.sha256(f"{seed}|{clip_id}".encode()).digest()[:4], "big") >> 1
+
+
+def family_of(tags: Sequence[str], scored_family: str) -> str:
+    """The family of a clip: the scored one if it is among the tags, else the first tag."""
+    if scored_family in tags:
+        return scored_family
+    return tags[0] if tags else OTHER_FAMILY
+
+
+def choose_families(clips: Sequence[HeldoutClip], config: EvaluationConfig) -> list[Family]:
+    """The scored family first, then the largest others, each with its first clips in the order of their ids."""
+    ordered = sorted(clips, key=lambda clip: clip.clip_id)
+    counts = Counter(family_of(clip.tags, config.scored_family) for clip in ordered)
+    names = sorted(counts, key=lambda name: (name != config.scored_family, -counts[name], name))[: config.max_families]
+    families = []
+    for name in names:
+        scored = name == config.scored_family
+        members = [clip for clip in ordered if family_of(clip.tags, config.scored_family) == name]
+        limit = config.scored_clips if scored else config.other_clips
+        families.append(Family(name, counts[name], tuple(members[:limit]), scored))
+    return families
+
+
+def plan_requests(
+    families: Sequence[Family], attributes: Sequence[Attribute], config: EvaluationConfig, seed: int
+) -> list[Request]:
+    """Every clip of the evaluation. The variant without alignment guidance is made for the scored family only."""
+    shown = _shown_clips(families, config.gallery_clips)
+    requests = []
+    for family in families:
+        variants = (GUIDED, NO_ALIGN, UNTRAINED, REAL, CODEC) if family.scored else (GUIDED, UNTRAINED, REAL, CODEC)
+        first = family.clips[0].clip_id if family.clips else ""
+        for variant in variants:
+            for clip in family.clips:
+                # The first prompt of each family is shown in every variant, side by side.
+                gallery = clip.clip_id in shown and (variant == GUIDED or clip.clip_id == first)
+                noise = noise_seed(seed, clip.clip_id)
+                requests.append(Request(clip.clip_id, family.name, variant, clip.caption, noise, gallery=gallery))
+        if family.scored:
+            requests += [
+                request for attribute in attributes for request in _swaps(family, attribute, config.swap_clips, seed)
+            ]
+    return requests
+
+
+def _swaps(family: Family, attribute: Attribute, limit: int, seed: int) -> list[Request]:
+    requests: list[Request] = []
+    for clip in family.clips:
+        swapped = swap_word(clip.caption, attribute, turn=len(requests))
+        if swapped is not None and len(requests) < limit:
+            prompt, old, new = swapped
+            noise = noise_seed(seed, clip.clip_id)
+            requests.append(
+                Request(
+                    clip.clip_id, family.name, GUIDED, prompt, noise, attribute.name, (old, new), gallery=not requests
+                )
+            )
+    return requests
+
+
+def _shown_clips(families: Sequence[Family], limit: int) -> set[str]:
+    """Half of the gallery from the first family, the rest from the others in turn, then whatever is left."""
+    if not families:
+        return set()
+    head, *others = [list(family.clips) for family in families]
+    turns = [clips[i] for i in range(max(map(len, others), default=0)) for clips in others if i < len(clips)]
+    half = (limit + 1) // 2 if turns else limit
+    ordered = head[:half] + turns[: limit - min(half, len(head))]
+    ordered += head[half : half + limit - len(ordered)]
+    return {clip.clip_id for clip in ordered[:limit]}
