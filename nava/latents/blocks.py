@@ -15,7 +15,7 @@ RGB = 3
 
 
 class BlockTransformCodec:
-    """Projects blocks of ``temporal_stride`` x ``spatial_stride`` x ``spatial_stride`` RGB pixels on an orthonormal set.
+    """Projects blocks of ``temporal_stride`` x ``spatial_stride`` x ``spatial_stride`` RGB pixels on orthonormal axes.
 
     Frame 0 is repeated to fill the first block, so that it is a latent frame of its own; decoding averages the copies.
     """
@@ -35,7 +35,8 @@ class BlockTransformCodec:
         self.channels = basis_CD.shape[0]
         self.temporal_stride = temporal_stride
         self.spatial_stride = spatial_stride
-        self.basis_CD = basis_CD.float()
+        # Contiguous, because a product with a transposed view rounds differently from one with a loaded tensor.
+        self.basis_CD = basis_CD.float().contiguous()
         self.mean_D = mean_D.float()
         self.scale_C = scale_C.float()
 

@@ -57,7 +57,9 @@ class MelPcaCodec:
         self.channels = basis_CD.shape[0]
         self.sample_rate_hz = int(settings["sample_rate_hz"])
         self.samples_per_latent = int(settings["hop_samples"] * settings["frames_per_latent"])
-        self.basis_CD, self.mean_D, self.scale_C = basis_CD.float(), mean_D.float(), scale_C.float()
+        # Contiguous, because a product with a transposed view rounds differently from one with a loaded tensor.
+        self.basis_CD = basis_CD.float().contiguous()
+        self.mean_D, self.scale_C = mean_D.float(), scale_C.float()
 
     @classmethod
     def fit(cls, samples_BN: Iterable[Tensor], config: AudioCodecConfig) -> Self:
