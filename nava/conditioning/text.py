@@ -1,0 +1,155 @@
+"""Text encoders: a caption becomes rows of a fixed width, absent text zero rows."""
+
+import math
+import re
+import zlib
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nava.config.conditioning import ConditioningConfig
+from nava.runtime.errors import InputError
+from nava.runtime.hashing import sha256_json
+from nava.runtime.storage import read_json, write_json
+
+CONFIG_FILE = "config.json"
+POSITION_AMPLITUDE = 0.5
+POSITION_BASE = 10_000.0
+WORD = re.compile(r"<[SE]>|[^\W_]+(?:['’\-][^\W_]+)*")
+
+
+class TextEncoder(Protocol):
+    """Captions to the rows that the model attends to: B batch, N rows, D width."""
+
+    @property
+    def rows(self) -> int:
+        """How many words fit."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Values per row."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """sha256 of what the encoder is: equal identities encode equally."""
+        ...
+
+    def encode(self, texts: list[str]) -> Tensor:
+        """Float32 rows [B, N, D]; rows without text are zero, and so is the whole of an empty text."""
+        ...
+
+    def dropped_words(self, text: str) -> int:
+        """How many words at the end of ``text`` do not fit into the rows and are ignored."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Write what ``load_text_encoder`` needs."""
+        ...
+
+
+@dataclass(frozen=True)
+class HashedWordEncoder:
+    """One row per word: 64 standard normals drawn from a generator seeded with the word's CRC-32, plus its position.
+
+    Case and punctuation do not count: "A red bar." and "a RED bar" are the same text. The speech marks ``<S>`` and
+    ``<E>`` are words. The position adds 0.5 times sine and cosine pairs to the first half of the width.
+    """
+
+    rows: int = 32
+    width: int = 64
+    type_name = "hashed_words"
+
+    def __post_init__(self) -> None:
+        """Reject sizes that have no room for a word or for position pairs."""
+        if self.rows < 1 or self.width < 4 or self.width % 4:
+            raise InputError(
+                f"the text encoder needs at least 1 row and a width that is a multiple of 4, "
+                f"got {self.rows} rows of width {self.width}"
+            )
+
+    @property
+    def identity(self) -> str:
+        """sha256 of type and sizes; the vectors follow from them."""
+        return sha256_json(self._config())
+
+    def encode(self, texts: list[str]) -> Tensor:
+        """Float32 rows [B, N, D]; words beyond the last row are ignored."""
+        text_BND = torch.zeros(len(texts), self.rows, self.width)
+        position_ND = _positions(self.rows, self.width // 2)
+        for index, text in enumerate(texts):
+            words = split_words(text)[: self.rows]
+            if words:
+                vectors_ND = np.stack([_word_vector(word, self.width) for word in words])
+                text_BND[index, : len(words)] = torch.from_numpy(vectors_ND)
+                text_BND[index, : len(words), : self.width // 2] += position_ND[: len(words)]
+        return text_BND
+
+    def dropped_words(self, text: str) -> int:
+        """Number of words beyond the last row."""
+        return max(0, len(split_words(text)) - self.rows)
+
+    def save(self, directory: Path) -> None:
+        """Write ``config.json``."""
+        write_json(directory / CONFIG_FILE, self._config() | {"identity": self.identity})
+
+    def _config(self) -> dict[str, Any]:
+        return {"type": self.type_name, "format_version": 1, **asdict(self)}
+
+
+def build_text_encoder(config: ConditioningConfig) -> TextEncoder:
+    """The encoder that ``config.text_encoder`` names.
+
+    Raises:
+        InputError: unknown name or unusable sizes.
+    """
+    return _build(config.text_encoder, config.text_rows, config.text_width)
+
+
+def load_text_encoder(directory: Path) -> TextEncoder:
+    """Read what ``save`` wrote and verify its identity.
+
+    Raises:
+        InputError: no encoder there, of an unknown type, or edited since it was written.
+    """
+    path = directory / CONFIG_FILE
+    if not path.is_file():
+        raise InputError(f"no text encoder in {directory}: {CONFIG_FILE} is missing")
+    try:
+        config = read_json(path)
+        encoder = _build(config["type"], int(config["rows"]), int(config["width"]))
+        identity = config["identity"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a text encoder description: {error}") from error
+    if encoder.identity != identity:
+        raise InputError(f"{path} was edited, or written by another release: its identity does not match")
+    return encoder
+
+
+def split_words(text: str) -> list[str]:
+    """Lower-cased words without punctuation, with the speech marks as words of their own."""
+    return [word if word in ("<S>", "<E>") else word.lower() for word in WORD.findall(text)]
+
+
+def _build(name: str, rows: int, width: int) -> TextEncoder:
+    if name != HashedWordEncoder.type_name:
+        raise InputError(f"unknown text encoder '{name}'; known encoders: {HashedWordEncoder.type_name}")
+    return HashedWordEncoder(rows, width)
+
+
+@lru_cache(maxsize=65_536)
+def _word_vector(word: str, width: int) -> np.ndarray:
+    return np.random.Generator(np.random.PCG64(zlib.crc32(word.encode()))).standard_normal(width, dtype=np.float32)
+
+
+def _positions(rows: int, size: int) -> Tensor:
+    """Sine and cosine pairs, interleaved, frequencies ``10000 ** (-2 j / size)``: [N, size]."""
+    frequency_J = torch.exp(-math.log(POSITION_BASE) * torch.arange(0, size, 2) / size)
+    angle_NJ = torch.arange(rows)[:, None] * frequency_J
+    return POSITION_AMPLITUDE * torch.stack([angle_NJ.sin(), angle_NJ.cos()], dim=-1).flatten(1)
