@@ -62,8 +62,12 @@ CLIPS = "clips"
 
 SYNC = "av_sync_flash"
 SYNC_GAP = "av_sync_flash_gap"
+ONSET_F1 = "av_onset_f1_flash"
 ONSET_F1_GAP = "av_onset_f1_flash_gap"
+SYNC_GAP_NO_ALIGN = "av_sync_flash_gap_no_align"
 ALIGN_GAIN = "av_sync_flash_align_gain"
+VALIDATION_VIDEO = "validation_loss_video"
+VALIDATION_AUDIO = "validation_loss_audio"
 VALIDATION_GAIN_VIDEO = "validation_loss_gain_video"
 VALIDATION_GAIN_AUDIO = "validation_loss_gain_audio"
 SYNC_LOSS = "sync_loss_difference"
@@ -71,6 +75,12 @@ TEXT_COLOUR = "text_colour_accuracy"
 TEXT_PITCH = "text_pitch_accuracy"
 SWAP_COLOUR = "text_colour_swap"
 SWAP_PITCH = "text_pitch_swap"
+GRAIN = "picture_grain"
+
+
+def other_gap(family: str) -> str:
+    """Name of the synchrony gap of a family that is not the scored one; its track is motion, not brightness."""
+    return f"av_envelope_corr_{family}_gap"
 
 
 @dataclass(frozen=True)

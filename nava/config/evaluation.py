@@ -7,16 +7,12 @@ from dataclasses import dataclass, field
 class EvaluationConfig:
     """Evaluation of a checkpoint on held-out prompts (values of the `demo` recipe)."""
 
-    scored_family: str = "flash"  # the tag whose synchrony the gate looks at
-    scored_clips: int = 32
+    scored_clips: int = 32  # of the family flash, whose synchrony the gate looks at
     other_clips: int = 8  # per other family
     max_families: int = 5  # the scored one and the largest others
     swap_clips: int = 16  # prompts with one word changed, per attribute
     min_clips: int = 5  # fewer give no interval: the metric is skipped with the reason
     min_learned_gap: float = 0.1  # a family counts as learned when the interval of its gap lies above
-    sampling_steps: int = 20
-    text_scale: float = 1.0
-    align_scale: float = 2.0
     batch_size: int = 16
     validation_clips: int = 64
     validation_sigmas: list[float] = field(default_factory=lambda: [0.2, 0.5, 0.8, 0.95])

@@ -15,6 +15,8 @@ from nava.evaluation.captions import Attribute, swap_word
 
 GUIDED, NO_ALIGN, UNTRAINED, REAL, CODEC = "guided", "no_align", "untrained", "real", "codec"
 GENERATED = (GUIDED, NO_ALIGN, UNTRAINED)
+SCORED_FAMILY = "flash"
+"""The family whose synchrony the gate looks at: its events are seen as brightness, which needs no detector."""
 OTHER_FAMILY = "other"
 
 
@@ -64,22 +66,22 @@ def noise_seed(seed: int, clip_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}|{clip_id}".encode()).digest()[:4], "big") >> 1
 
 
-def family_of(tags: Sequence[str], scored_family: str) -> str:
+def family_of(tags: Sequence[str]) -> str:
     """The family of a clip: the scored one if it is among the tags, else the first tag."""
-    if scored_family in tags:
-        return scored_family
+    if SCORED_FAMILY in tags:
+        return SCORED_FAMILY
     return tags[0] if tags else OTHER_FAMILY
 
 
 def choose_families(clips: Sequence[HeldoutClip], config: EvaluationConfig) -> list[Family]:
     """The scored family first, then the largest others, each with its first clips in the order of their ids."""
     ordered = sorted(clips, key=lambda clip: clip.clip_id)
-    counts = Counter(family_of(clip.tags, config.scored_family) for clip in ordered)
-    names = sorted(counts, key=lambda name: (name != config.scored_family, -counts[name], name))[: config.max_families]
+    counts = Counter(family_of(clip.tags) for clip in ordered)
+    names = sorted(counts, key=lambda name: (name != SCORED_FAMILY, -counts[name], name))[: config.max_families]
     families = []
     for name in names:
-        scored = name == config.scored_family
-        members = [clip for clip in ordered if family_of(clip.tags, config.scored_family) == name]
+        scored = name == SCORED_FAMILY
+        members = [clip for clip in ordered if family_of(clip.tags) == name]
         limit = config.scored_clips if scored else config.other_clips
         families.append(Family(name, counts[name], tuple(members[:limit]), scored))
     return families

@@ -1,0 +1,1 @@
+"""The metrics of the embedded evaluation: names, protocols, directions, and where their values come from."""
