@@ -4,7 +4,7 @@ import difflib
 import json
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from nava.config.lifecycle import LifecycleConfig
 from nava.runtime.errors import InputError
@@ -39,9 +39,9 @@ def recipe_names() -> list[str]:
 def setting_names(schema: type = LifecycleConfig, prefix: str = "") -> list[str]:
     """Every setting as a dotted name."""
     names = []
-    for item in fields(schema):
-        name = f"{prefix}{item.name}"
-        names += setting_names(item.type, f"{name}.") if isinstance(item.type, type) and is_dataclass(item.type) else [name]
+    for name, kind in get_type_hints(schema).items():
+        nested = isinstance(kind, type) and is_dataclass(kind)
+        names += setting_names(kind, f"{prefix}{name}.") if nested else [f"{prefix}{name}"]
     return names
 
 

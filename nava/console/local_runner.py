@@ -70,7 +70,7 @@ def _run_pipeline(request: RunRequest, run_dir: Path) -> None:
 
 
 def _conclude(store: Store, reference: RunReference) -> int:
-    """The run's exit code from what its steps recorded; a run that no step failed but that did not finish is a failure."""
+    """The run's exit code, from what its steps recorded; an unfinished run without a failed step is a failure."""
     failed = [step for step in store.steps(reference.run_id) if step.state in STATES_THAT_FAILED]
     if failed:
         return int((failed[0].error or {}).get("exit_code", EXIT_FAILED))

@@ -97,7 +97,7 @@ def check_ir(spec: dict[str, Any]) -> list[str]:
         label = component.get("executorLabel")
         if label is not None and label not in executors:
             problems.append(f"component {name} names executor {label}, which does not exist")
-    used = set()
+    used: set[str] = set()
     for place, dag, inputs in _dags(spec):
         problems += _check_dag(place, dag, inputs, components)
         used.update(task.get("componentRef", {}).get("name") for task in dag.get("tasks", {}).values())

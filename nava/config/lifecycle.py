@@ -1,0 +1,43 @@
+"""The whole configuration of the life cycle, by section; every section has a module of its own."""
+
+from dataclasses import dataclass, field
+
+from nava.config.conditioning import ConditioningConfig
+from nava.config.corpus import CorpusConfig
+from nava.config.curation import CurationConfig
+from nava.config.diffusion import DiffusionConfig
+from nava.config.encoding import EncodingConfig
+from nava.config.evaluation import EvaluationConfig
+from nava.config.generation import GenerationConfig
+from nava.config.latents import LatentsConfig
+from nava.config.model import ModelConfig
+from nava.config.promotion import PromotionConfig
+from nava.config.registry import RegistryConfig
+from nava.config.serving import ServingConfig
+from nava.config.source import SourceConfig
+from nava.config.synthetic import SyntheticConfig
+from nava.config.training import TrainingConfig
+from nava.config.validation import ValidationConfig
+
+
+@dataclass
+class LifecycleConfig:
+    """Every setting of the life cycle."""
+
+    seed: int = 0
+    source: SourceConfig = field(default_factory=SourceConfig)
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    curation: CurationConfig = field(default_factory=CurationConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    latents: LatentsConfig = field(default_factory=LatentsConfig)
+    conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
+    encoding: EncodingConfig = field(default_factory=EncodingConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    registry: RegistryConfig = field(default_factory=RegistryConfig)
+    serving: ServingConfig = field(default_factory=ServingConfig)
+    promotion: PromotionConfig = field(default_factory=PromotionConfig)

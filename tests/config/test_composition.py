@@ -1,0 +1,77 @@
+"""Recipes and overrides: checked, typed, and refused with a message that helps."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from nava.config.composition import _identity, compose, recipe_names, setting_names
+from nava.runtime.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_every_recipe_composes(recipe: str) -> None:
+    resolved = compose(recipe)
+    assert resolved.recipe == recipe
+    assert resolved.config["seed"] == 0
+
+
+def test_an_override_wins_and_keeps_its_type() -> None:
+    config = compose("demo", ["training.learning_rate=1e-4", "training.stage1.steps=7", "seed=3"]).config
+    assert config["training"]["learning_rate"] == 1e-4
+    assert config["training"]["stage1"]["steps"] == 7
+    assert config["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["training.learnin_rate=1"], "unknown setting 'training.learnin_rate'; did you mean training.learning_rate"),
+        (["zzz=1"], "unknown setting 'zzz'; `nava config show` lists them all"),
+        (["training.stage1.steps=many"], "many"),
+        (["training.learning_rate"], "has no value"),
+        (["training.learning_rate=[1"], ""),
+    ],
+)
+def test_a_wrong_setting_is_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        compose("demo", overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_recipe_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match="unknown recipe 'dmo'; there are: demo"):
+        compose("dmo")
+
+
+def test_settings_that_cannot_change_a_result_are_not_identity() -> None:
+    @dataclass
+    class Inner:
+        width: int = 1
+        workers: int = field(default=2, metadata={"identity": False})
+
+    @dataclass
+    class Outer:
+        inner: Inner = field(default_factory=Inner)
+        names: list[str] = field(default_factory=lambda: ["a"])
+
+    assert _identity(Outer()) == {"inner": {"width": 1}, "names": ["a"]}
+
+
+def test_the_checkpoint_interval_is_not_identity_and_the_steps_are() -> None:
+    base = compose("demo").identity
+    assert compose("demo", ["training.checkpoint_every_steps=7"]).identity == base
+    assert compose("demo", ["training.stage3.steps=7"]).identity != base
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    sources = [path.read_text() for folder in ("nava", "deploy") for path in (ROOT / folder).rglob("*.py")]
+    code = "\n".join(text for text in sources if "class LifecycleConfig" not in text)
+    words: dict[str, int] = {}
+    for word in re.findall(r"\w+", code):
+        words[word] = words.get(word, 0) + 1
+    unread = [name for name in setting_names() if words.get(name.rpartition(".")[2], 0) < 2]
+    assert unread == [], "settings that nothing reads"

@@ -1,0 +1,162 @@
+"""The compiled pipeline: whole, and every way in which it could not be is seen."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nava.console import pipeline_ir
+from nava.runtime.errors import InputError
+
+STEPS = [
+    "ingest",
+    "curate",
+    "validate",
+    "version",
+    "encode",
+    "train_stage1",
+    "train_stage2",
+    "train_stage3",
+    "evaluate",
+    "gate",
+    "register",
+    "package",
+    "serve_check",
+    "promote",
+]
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return pipeline_ir.compile_pipeline("lifecycle", tmp_path_factory.mktemp("ir") / "lifecycle.yaml")
+
+
+@pytest.fixture
+def spec(compiled: dict[str, Any]) -> dict[str, Any]:
+    return copy.deepcopy(compiled)
+
+
+def dag(spec: dict[str, Any]) -> dict[str, Any]:
+    """The DAG of the steps, inside the exit handler."""
+    tasks: dict[str, Any] = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    return tasks
+
+
+def test_the_life_cycle_has_its_steps_in_order(spec: dict[str, Any]) -> None:
+    steps = pipeline_ir.planned_steps(spec)
+    assert list(steps) == STEPS
+    assert steps["version"] == ["curate", "validate"], "nothing is versioned before the gate has passed"
+    assert steps["promote"] == ["gate", "package", "register", "serve_check"]
+
+
+def test_every_parameter_of_the_form_is_typed_described_and_has_a_default(spec: dict[str, Any]) -> None:
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert set(parameters) == {
+        "recipe",
+        "source",
+        "workspace",
+        "name",
+        "seed",
+        "promotion_policy",
+        "overrides",
+        "run_id",
+    }
+    for name, definition in parameters.items():
+        assert definition["parameterType"], name
+        assert len(definition["description"]) > 10, name
+        assert "defaultValue" in definition, name
+
+
+def test_nothing_is_installed_when_a_task_starts(spec: dict[str, Any]) -> None:
+    for executor in spec["deploymentSpec"]["executors"].values():
+        assert "pip install" not in " ".join(executor["container"]["command"])
+
+
+def test_the_compiled_pipeline_is_whole(spec: dict[str, Any]) -> None:
+    assert pipeline_ir.check_ir(spec) == []
+
+
+def break_schema(spec: dict[str, Any]) -> None:
+    dag(spec)["curate"]["cpuLimit"] = 3
+
+
+def break_component(spec: dict[str, Any]) -> None:
+    dag(spec)["curate"]["componentRef"]["name"] = "comp-curat"
+
+
+def break_executor(spec: dict[str, Any]) -> None:
+    del spec["deploymentSpec"]["executors"]["exec-curate"]
+
+
+def break_dependency(spec: dict[str, Any]) -> None:
+    dag(spec)["curate"]["dependentTasks"].append("ingestion")
+
+
+def break_producer(spec: dict[str, Any]) -> None:
+    dag(spec)["curate"]["inputs"]["parameters"]["sources"]["taskOutputParameter"]["producerTask"] = "ingestion"
+
+
+def break_output(spec: dict[str, Any]) -> None:
+    dag(spec)["curate"]["inputs"]["parameters"]["sources"]["taskOutputParameter"]["outputParameterKey"] = "clips"
+
+
+def break_input(spec: dict[str, Any]) -> None:
+    del dag(spec)["curate"]["inputs"]["parameters"]["sources"]
+
+
+def break_parameter(spec: dict[str, Any]) -> None:
+    dag(spec)["configure"]["inputs"]["parameters"]["seed"]["componentInputParameter"] = "sead"
+
+
+def break_caching(spec: dict[str, Any]) -> None:
+    dag(spec)["curate"]["cachingOptions"] = {"enableCache": True}
+
+
+def break_order(spec: dict[str, Any]) -> None:
+    dag(spec)["ingest"]["dependentTasks"].append("promote")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (break_schema, "not a PipelineSpec"),
+        (break_component, "task curate names component comp-curat, which does not exist"),
+        (break_executor, "component comp-curate names executor exec-curate, which does not exist"),
+        (break_dependency, "task curate depends on ingestion, which does not exist"),
+        (break_producer, "sources reads an output of ingestion, which does not exist"),
+        (break_output, "sources reads clips of ingest, which has no such output"),
+        (break_input, "task curate lacks input sources"),
+        (break_parameter, "seed reads sead, which is no input of its DAG"),
+        (break_caching, "task curate has KFP's caching on"),
+        (break_order, "tasks wait for each other"),
+    ],
+)
+def test_damage_is_seen(spec: dict[str, Any], damage: Any, message: str) -> None:
+    damage(spec)
+    assert message in "; ".join(pipeline_ir.check_ir(spec))
+
+
+def test_an_unknown_pipeline_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match="unknown pipeline 'lifecycel'; there are: lifecycle"):
+        pipeline_ir.load_pipeline("lifecycel")
+
+
+def test_images_without_a_digest_are_named() -> None:
+    with pytest.raises(InputError, match=r"no digest for image .*curate.* in components/images.lock.json"):
+        pipeline_ir.require_image_digests()
+
+
+@pytest.mark.parametrize(
+    ("graph", "cycle"),
+    [({"a": ["b"], "b": []}, []), ({"a": ["b"], "b": ["a"]}, ["a", "b", "a"]), ({"a": [], "b": ["b"]}, ["b", "b"])],
+)
+def test_cycles(graph: dict[str, list[str]], cycle: list[str]) -> None:
+    assert pipeline_ir.find_cycle(graph) == cycle
+
+
+def test_a_failed_check_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline_ir, "check_ir", lambda spec: ["task a names component b, which does not exist"])
+    with pytest.raises(InputError, match="does not hold together"):
+        pipeline_ir.compile_pipeline("lifecycle", tmp_path / "lifecycle.yaml")
+    assert list(tmp_path.iterdir()) == []

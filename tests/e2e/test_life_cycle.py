@@ -1,0 +1,107 @@
+"""The whole life cycle at its smallest size, through the command line: what it makes, what it reuses, what it repeats."""
+
+import json
+from pathlib import Path
+
+import av
+import pytest
+
+from nava.console.pipeline_ir import compile_pipeline, planned_steps
+from tests.e2e.life_cycle import ROOT, Ending, run
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def first(workspace: Path) -> Ending:
+    return run(workspace)
+
+
+@pytest.fixture(scope="module")
+def second(workspace: Path, first: Ending) -> Ending:
+    assert first.code == 0, first.output
+    return run(workspace)
+
+
+def test_every_step_succeeds(first: Ending, tmp_path: Path) -> None:
+    assert first.code == 0, first.output
+    assert first.summary["state"] == "succeeded"
+    planned = planned_steps(compile_pipeline("lifecycle", tmp_path / "ir.yaml"))
+    assert first.states() == dict.fromkeys(planned, "succeeded")
+    assert first.executed() == list(planned)
+
+
+def test_the_summary_accounts_for_every_record(first: Ending) -> None:
+    counts = first.summary["counts"]
+    assert counts["in"] == counts["kept"] + counts["dropped"] + counts["failed"] + counts["quarantined"]
+    assert counts["kept"] > 0
+    assert sum(first.summary["dropped"].values()) == counts["in"] - counts["kept"]
+    assert {"not_media", "truncated", "no_audio_track", "silent"} & set(first.summary["dropped"])
+
+
+def test_validation_loss_is_reported_for_every_stage(first: Ending) -> None:
+    losses = first.summary["validation_loss"]
+    assert list(losses) == ["stage1", "stage2", "stage3"]
+    assert losses["stage3"]["last"] < losses["stage1"]["first"] * 2
+    assert losses["stage1"]["last"] < losses["stage1"]["first"]
+
+
+def test_generated_clips_are_real_media(first: Ending) -> None:
+    assert first.summary["clips"]
+    for name in first.summary["clips"]:
+        with av.open(str((ROOT / name).resolve())) as container:
+            assert sum(1 for _ in container.decode(video=0)) == 49
+        with av.open(str((ROOT / name).resolve())) as container:
+            assert sum(frame.samples for frame in container.decode(audio=0)) >= 32_000
+
+
+def test_the_model_is_registered_and_champion(first: Ending) -> None:
+    version = first.summary["model_version"]
+    assert version["version"] == 1
+    assert "champion" in version["aliases"]
+    assert len(version["package_sha256"]) == 64
+
+
+def test_everything_lies_under_the_run(first: Ending, workspace: Path) -> None:
+    run_dir = workspace / "smoke"
+    assert [path.name for path in workspace.iterdir()] == ["smoke"]
+    assert list((run_dir / "shards").rglob("*.safetensors"))
+    assert (run_dir / "corpus" / ".git").is_dir()
+    page = (run_dir / "index.html").read_text()
+    assert "data:video/mp4" in page
+
+
+def test_a_second_run_reuses_everything(first: Ending, second: Ending) -> None:
+    assert second.code == 0, second.output
+    assert second.executed() == ["gate"] or second.executed() == [], second.executed()
+    assert second.summary["model_version"]["version"] == first.summary["model_version"]["version"]
+
+
+def test_a_changed_training_setting_repeats_only_what_depends_on_it(workspace: Path, second: Ending) -> None:
+    changed = run(workspace, "training.stage3.steps=9")
+    assert changed.code in (0, 3), changed.output
+    untouched = ["ingest", "curate", "validate", "version", "encode"]
+    assert not set(untouched) & set(changed.executed())
+    assert "train_stage3" in changed.executed()
+    keys, before = changed.keys(), second.keys()
+    assert all(keys[name] == before[name] for name in untouched)
+    assert keys["train_stage3"] != before["train_stage3"]
+
+
+def test_the_root_fixture_is_not_touched_by_a_run(second: Ending) -> None:
+    assert "data.dvc" in {path.name for path in ROOT.iterdir()}
+    assert "md5" in (ROOT / "data.dvc").read_text()
+
+
+def test_the_run_record_says_what_it_was_made_from(first: Ending, workspace: Path) -> None:
+    records = sorted((workspace / "smoke" / "steps" / "register").glob("*/run_record.json"))
+    assert records
+    record = json.loads(records[0].read_text())
+    assert len(record["data_sha256"]) == 64
+    assert record["seed"] == 0
+    assert record["libraries"]["torch"].startswith("2.13")
