@@ -1,0 +1,144 @@
+import json
+
+import pytest
+
+from nava.artifacts.model_package import (
+    load_package,
+    package_sha256,
+    read_description,
+    sign_package,
+    write_package,
+)
+from nava.artifacts.signature import SignatureRefused, ensure_signing_key
+from nava.runtime.errors import InputError
+
+SOURCES = {"checkpoint": "c" * 64, "shards": "s" * 64}
+GENERATION = {"fps": 24.0, "video_shape": [48, 13, 4, 4], "audio_shape": [52, 64], "sampler": {"steps": 20}}
+
+
+@pytest.fixture
+def key(tmp_path):
+    return ensure_signing_key(tmp_path / "keys")
+
+
+@pytest.fixture
+def made_from(tmp_path):
+    checkpoint, codec = tmp_path / "checkpoint", tmp_path / "codec"
+    checkpoint.mkdir()
+    (codec / "video").mkdir(parents=True)
+    (checkpoint / "model.safetensors").write_bytes(b"weights")
+    (checkpoint / "model_config.json").write_text('{"dim": 8}')
+    (checkpoint / "training_weights.safetensors").write_bytes(b"not part of a package")
+    (codec / "video" / "config.json").write_text("{}")
+    return {"checkpoint": checkpoint, "codec": codec}
+
+
+def build(folder, made_from, **changes):
+    folder.mkdir()
+    arguments = {
+        **made_from,
+        "card": "# card",
+        "model_name": "nava",
+        "licence": "MIT",
+        "sources": SOURCES,
+        "generation": GENERATION,
+    }
+    return write_package(folder, **{**arguments, **changes})
+
+
+@pytest.fixture
+def package(tmp_path, made_from, key):
+    build(tmp_path / "package", made_from)
+    sign_package(tmp_path / "package", key)
+    return tmp_path / "package"
+
+
+def test_a_package_holds_what_is_needed_and_nothing_else(package, key):
+    loaded = load_package(package, key.public)
+    names = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+    assert names == {
+        "model.safetensors",
+        "config.json",
+        "codec/video/config.json",
+        "generation.json",
+        "README.md",
+        "package.json",
+        "signature.json",
+    }
+    assert loaded.weights.read_bytes() == b"weights"
+    assert json.loads(loaded.model_config.read_text()) == {"dim": 8}
+    assert loaded.description.sources == SOURCES
+    assert loaded.description.licence == "MIT"
+    assert set(loaded.description.files) == names - {"package.json", "signature.json"}
+
+
+def test_the_hash_is_of_the_content_and_leaves_the_signature_out(tmp_path, made_from, key, package):
+    first = package_sha256(package)
+    assert build(tmp_path / "again", made_from) == first
+    sign_package(tmp_path / "again", key)
+    assert (tmp_path / "again" / "signature.json").read_bytes() != (package / "signature.json").read_bytes()
+    assert package_sha256(tmp_path / "again") == first
+    assert build(tmp_path / "other", made_from, card="# another card") != first
+
+
+def test_a_good_signature_is_kept_and_a_bad_one_replaced(package, key):
+    signature = package / "signature.json"
+    before = signature.read_bytes()
+    sign_package(package, key)
+    assert signature.read_bytes() == before
+    signature.write_text("{}")
+    sign_package(package, key)
+    load_package(package, key.public)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model.safetensors", "config.json", "codec/video/config.json", "generation.json", "README.md", "package.json"],
+)
+def test_tampering_with_any_file_is_refused_by_name(package, key, name):
+    (package / name).write_bytes((package / name).read_bytes() + b" ")
+    with pytest.raises(SignatureRefused, match=name):
+        load_package(package, key.public)
+
+
+def test_nothing_is_read_before_the_signature_is_good(package, key):
+    (package / "package.json").write_text("this is not JSON")
+    with pytest.raises(SignatureRefused, match=r"package\.json"):
+        load_package(package, key.public)
+
+
+def test_another_signed_package_does_not_pass_for_the_wanted_one(package, key):
+    assert load_package(package, key.public, package_sha256(package)).sha256 == package_sha256(package)
+    with pytest.raises(SignatureRefused, match="is wanted"):
+        load_package(package, key.public, "0" * 64)
+
+
+def test_a_missing_package_is_said(tmp_path, key):
+    with pytest.raises(InputError, match="no model package"):
+        load_package(tmp_path / "nowhere", key.public)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model_config.json"])
+def test_an_incomplete_checkpoint_is_refused(tmp_path, made_from, name):
+    (made_from["checkpoint"] / name).unlink()
+    with pytest.raises(InputError, match=name):
+        build(tmp_path / "package", made_from)
+
+
+def test_shards_without_codecs_are_refused(tmp_path, made_from):
+    with pytest.raises(InputError, match="codec"):
+        build(tmp_path / "package", made_from | {"codec": tmp_path / "nowhere"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema_version": 9}, "schema version 9"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_a_description_of_another_schema_is_refused(package, change, message):
+    path = package / "package.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=message):
+        read_description(package)
