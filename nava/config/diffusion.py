@@ -1,7 +1,5 @@
 """The noise schedule and the weights of the flow-matching loss."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -1,7 +1,5 @@
 """The shape of the transformer and how it is initialised."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

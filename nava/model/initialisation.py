@@ -12,6 +12,7 @@ from nava.model.rope import axis_pairs
 
 # Embedding networks whose weights are drawn from N(0, 0.02) instead of Xavier's uniform.
 _NORMAL = ("text_embedding", "time_embedding")
+_SELF_ATTENTION_BIASES = tuple(f"self_attn.{name}.bias" for name in ("q", "k", "q_audio", "k_audio"))
 
 
 @torch.no_grad()
@@ -50,8 +51,7 @@ def add_temporal_bias(model: nn.Module, config: ModelConfig) -> None:
     heads = torch.arange(max(1, config.num_heads // 2))
     index = (heads[:, None] * config.head_dim + 2 * torch.arange(pairs)).flatten()
     for name, parameter in model.named_parameters():
-        *_, block, module, kind = name.rsplit(".", 3)
-        if block == "self_attn" and kind == "bias" and module in ("q", "k", "q_audio", "k_audio"):
+        if name.endswith(_SELF_ATTENTION_BIASES):
             parameter[index.to(parameter.device)] = config.temporal_bias
 
 

@@ -1,0 +1,29 @@
+"""How clips are sampled."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class GuidanceScales:
+    """Strength of each condition's guidance of one modality; 0 switches it off and saves its model pass."""
+
+    text: float = 1.0
+    align: float = 2.0
+    timbre: float = 0.0
+
+
+@dataclass
+class GenerationConfig:
+    """Sampler settings of the demo. The release: 25 or 50 steps, shift 5, video 3 / 3, audio 2 / 2, timbre 3."""
+
+    steps: int = 20
+    shift: float = 3.0
+    # "unipc" or "euler".
+    solver: str = "unipc"
+    # "conditional": C + text (C - U) + align (C - M) + timbre (C - Z), C the pass with every condition.
+    # "unconditional": U + text (C - U), which knows no other scale; text must not be 0.
+    guidance_base: str = "conditional"
+    video: GuidanceScales = field(default_factory=GuidanceScales)
+    audio: GuidanceScales = field(default_factory=GuidanceScales)
+    seed: int = 100
+    batch_size: int = 16

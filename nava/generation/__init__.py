@@ -1,0 +1,1 @@
+"""Sampling: prompts in, media files out."""

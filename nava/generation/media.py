@@ -1,0 +1,150 @@
+"""MP4 files: H.264 video and AAC sound, the same bytes for the same input, with exact lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from nava.runtime.errors import InputError
+from nava.runtime.storage import atomic_file
+
+_AUDIO_BIT_RATE = 96_000
+
+
+@dataclass(frozen=True)
+class Media:
+    """A decoded file: frames uint8 [T, H, W, 3] with their rate, mono samples float32 [N] with theirs."""
+
+    frames: np.ndarray
+    fps: Fraction
+    samples: np.ndarray
+    sample_rate: int
+
+
+def write_mp4(
+    path: Path,
+    video_THWC: np.ndarray | None,
+    fps: float,
+    audio_samples: np.ndarray | None,
+    sample_rate: int,
+    *,
+    crf: int = 18,
+    upscale: int = 1,
+) -> None:
+    """Write a clip so that it starts playing before it is loaded whole, and appears at once or not at all.
+
+    Args:
+        path: the file to write, named .mp4.
+        video_THWC: uint8 RGB frames, or None for sound alone.
+        fps: frames per second.
+        audio_samples: mono samples in [-1, 1], clipped to it; or None for a silent clip without an audio track.
+        sample_rate: samples per second.
+        crf: quality of the video, 0 (lossless) to 51.
+        upscale: whole factor by which pixels are repeated, so that tiny clips can be seen.
+
+    Raises:
+        InputError: arrays of the wrong type or shape, odd frame sizes, values that are not finite, or nothing to write.
+    """
+    if video_THWC is None and audio_samples is None:
+        raise InputError(f"nothing to write to {path.name}: give frames, samples, or both")
+    frames = None if video_THWC is None else _checked_frames(video_THWC, upscale)
+    samples = None if audio_samples is None else _checked_samples(audio_samples)
+    with atomic_file(path) as temporary:
+        # faststart puts the index first; bitexact leaves versions and times out of the file.
+        options = {"movflags": "+faststart", "fflags": "+bitexact"}
+        with av.open(str(temporary), "w", format="mp4", options=options) as container:
+            writers: list[tuple[Any, Sequence[Any]]] = []
+            if frames is not None:
+                writers.append((_video_stream(container, frames, fps, crf), _video_frames(frames)))
+            if samples is not None:
+                writers.append((_audio_stream(container, sample_rate), _audio_frames(samples, sample_rate)))
+            for stream, units in writers:
+                for unit in (*units, None):
+                    container.mux(stream.encode(unit))
+
+
+def read_mp4(path: Path) -> Media:
+    """Decode a clip; the encoder's padding at the end of the sound is cut off.
+
+    Raises:
+        InputError: the file is missing or is not media that can be decoded.
+    """
+    try:
+        with av.open(str(path)) as container:
+            frames, fps = _read_frames(container)
+        with av.open(str(path)) as container:
+            samples, sample_rate = _read_samples(container)
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"{path.name} cannot be decoded ({error}); it must be a complete media file") from error
+    return Media(frames, fps, samples, sample_rate)
+
+
+def _checked_frames(video_THWC: np.ndarray, upscale: int) -> np.ndarray:
+    if video_THWC.ndim != 4 or video_THWC.shape[3] != 3 or video_THWC.dtype != np.uint8 or not len(video_THWC):
+        raise InputError(f"frames must be uint8 [T, H, W, 3], got {video_THWC.dtype} {list(video_THWC.shape)}")
+    if upscale < 1:
+        raise InputError(f"upscale must be a whole factor of at least 1, got {upscale}")
+    frames = video_THWC.repeat(upscale, axis=1).repeat(upscale, axis=2)
+    if frames.shape[1] % 2 or frames.shape[2] % 2:
+        raise InputError(f"H.264 needs even frame sizes, got {frames.shape[2]} x {frames.shape[1]}")
+    return frames
+
+
+def _checked_samples(samples: np.ndarray) -> np.ndarray:
+    if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating) or not len(samples):
+        raise InputError(f"samples must be mono floats [N], got {samples.dtype} {list(samples.shape)}")
+    if not np.isfinite(samples).all():
+        raise InputError("samples contain values that are not finite")
+    return samples.astype(np.float32).clip(-1.0, 1.0)
+
+
+def _video_stream(container: Any, frames: np.ndarray, fps: float, crf: int) -> Any:
+    # One thread: with several, the bytes may differ from run to run.
+    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": str(crf)})
+    stream.codec_context.thread_count = 1
+    stream.height, stream.width = frames.shape[1:3]
+    stream.pix_fmt = "yuv420p"
+    return stream
+
+
+def _audio_stream(container: Any, sample_rate: int) -> Any:
+    stream = container.add_stream("aac", rate=sample_rate, layout="mono")
+    stream.bit_rate = _AUDIO_BIT_RATE
+    return stream
+
+
+def _video_frames(frames: np.ndarray) -> list[av.VideoFrame]:
+    return [av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24") for frame in frames]
+
+
+def _audio_frames(samples: np.ndarray, sample_rate: int) -> list[av.AudioFrame]:
+    frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = sample_rate, 0, Fraction(1, sample_rate)
+    return [frame]
+
+
+def _read_frames(container: Any) -> tuple[np.ndarray, Fraction]:
+    if not container.streams.video:
+        return np.zeros((0, 0, 0, 3), np.uint8), Fraction(0)
+    stream = container.streams.video[0]
+    stream.thread_type = "NONE"
+    frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    return np.stack(frames), Fraction(stream.average_rate)
+
+
+def _read_samples(container: Any) -> tuple[np.ndarray, int]:
+    if not container.streams.audio:
+        return np.zeros(0, np.float32), 0
+    stream = container.streams.audio[0]
+    resampler = av.AudioResampler(format="fltp", layout="mono", rate=stream.rate)
+    parts = [part for frame in container.decode(stream) for part in resampler.resample(frame)]
+    parts += resampler.resample(None)
+    samples = np.concatenate([part.to_ndarray()[0] for part in parts]) if parts else np.zeros(0, np.float32)
+    length = round(stream.duration * stream.time_base * stream.rate) if stream.duration else len(samples)
+    return samples[:length], stream.rate
