@@ -14,7 +14,8 @@ A directory; nothing in it depends on time, path or machine, so its hash is a fu
      "sampler": {"solver", "steps"},
      "variants": [{"name", "label", "kind", "text_scale", "align_scale"}],
          # kind: "generated" | "untrained" | "real" | "codec"; scales null for the last two
-     "families": [{"name", "heldout", "evaluated", "scored"}],   # held-out clips that exist / used; scored = the gate's
+     "families": [{"name", "split", "available", "evaluated", "scored"}],   # clips that exist / used; scored = the gate's
+         # split: "heldout", or "train" where the corpus is too small to hold clips out: then nothing is primary
      "metrics": [MetricEntry],                 # in the order of the page; skipped ones included, with the reason
      "statements": [{"family", "learned", "text"}],   # learned: true | false | null (not measured)
      "gallery": [{"path", "prompt", "seed", "variant", "family", "clip_id", "note"}]}
@@ -149,10 +150,18 @@ class MetricEntry:
 
 @dataclass(frozen=True)
 class SampleRecord:
-    """One clip of one variant, with its per-metric values; null never becomes 0.
+    """One clip of one variant, with its measures; null never becomes 0.
 
     ``changed`` names the caption word that differs from the clip's own caption (`{"attribute", "old", "new"}`) in a
-    word-swap sample; ``metrics`` maps a measure to its value; ``reasons`` says for each null value why.
+    word-swap sample. ``shown`` says by attribute which word the clip comes nearest to. ``reasons`` says for each null
+    in ``metrics`` why. The measures, by variant:
+
+    - clips (``guided``, ``no_align``, ``untrained``, ``real``, ``codec``): ``sync`` and ``sync_shuffled`` (r, with the
+      clip's own sound and the mean over other clips' sounds), ``onset_f1`` and ``onset_f1_shuffled`` (scored family),
+      ``grain`` (grey levels), ``frequency_hz``; ``colour_correct`` and ``pitch_correct`` (0 or 1) where the caption
+      names one, in a word-swap sample for the changed word.
+    - losses (``trained_loss``, ``untrained_loss``): ``loss_video``, ``loss_audio`` (MSE), and for the trained model
+      ``sync_loss_difference``. They have no seed.
     """
 
     sample_id: str
@@ -164,6 +173,7 @@ class SampleRecord:
     changed: dict[str, str] | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def flash_colour(video_THWC: np.ndarray) -> np.ndarray | None:
     return colour
 
 
-def nearest_hue(colour: np.ndarray, words: Mapping[str, tuple[float, float, float]]) -> str:
+def nearest_hue(colour: np.ndarray, words: Mapping[str, tuple[float, ...]]) -> str:
     """The word whose hue is nearest by cosine, grey removed on both sides. ``words`` maps each to its RGB."""
     hue = _hue(colour)
     return max(words, key=lambda word: float(_hue(np.asarray(words[word], dtype=np.float64)) @ hue))

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from nava.evaluation.attributes import nearest_hue, nearest_pitch
-from nava.evaluation.captions import Attribute
 from nava.evaluation.measures import Measures
 from nava.evaluation.plan import Family, Request
 from nava.evaluation.synchrony import PairedScores, correlation_scores, onset_scores
-
-COLOUR, PITCH = "colour", "pitch"
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The words captions use for what evaluation can measure, and what each stands for (RGB, Hz)."""
-
-    colours: Mapping[str, tuple[float, float, float]]
-    pitches: Mapping[str, float]
-
-    @cached_property
-    def attributes(self) -> tuple[Attribute, ...]:
-        """Both lists of words."""
-        return (Attribute(COLOUR, tuple(self.colours)), Attribute(PITCH, tuple(self.pitches)))
-
-    def measured_word(self, attribute: str, measures: Measures) -> str | None:
-        """The word a clip's colour or pitch comes nearest to; None if it has none."""
-        if attribute == COLOUR:
-            return None if measures.colour_rgb is None else nearest_hue(np.asarray(measures.colour_rgb), self.colours)
-        return None if measures.frequency_hz is None else nearest_pitch(measures.frequency_hz, self.pitches)
+from nava.evaluation.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nava.config.evaluation import EvaluationConfig
-from nava.evaluation.captions import Attribute, swap_word
+from nava.evaluation.captions import Attribute, named_word, swap_word
 
 GUIDED, NO_ALIGN, UNTRAINED, REAL, CODEC = "guided", "no_align", "untrained", "real", "codec"
 GENERATED = (GUIDED, NO_ALIGN, UNTRAINED)
@@ -22,7 +22,7 @@ OTHER_FAMILY = "other"
 
 @dataclass(frozen=True)
 class HeldoutClip:
-    """A held-out clip with picture and sound, as the index of the shards describes it."""
+    """A held-out clip with picture and sound, as the index of the shards describes it; the first tag is its family."""
 
     clip_id: str
     caption: str
@@ -43,7 +43,8 @@ class Family:
 class Request:
     """One clip to make or to read.
 
-    ``changed`` names the word that differs from the clip's own caption; ``gallery`` keeps the clip as an MP4.
+    ``words`` is what the prompt says, by attribute. In a word swap, ``attribute`` and ``changed`` name the word that
+    differs from the clip's own caption. ``gallery`` keeps the clip as an MP4.
     """
 
     clip_id: str
@@ -51,6 +52,7 @@ class Request:
     variant: str
     prompt: str
     seed: int
+    words: tuple[tuple[str, str], ...] = ()
     attribute: str = ""
     changed: tuple[str, str] | None = None
     gallery: bool = False
@@ -90,7 +92,7 @@ def choose_families(clips: Sequence[HeldoutClip], config: EvaluationConfig) -> l
 def plan_requests(
     families: Sequence[Family], attributes: Sequence[Attribute], config: EvaluationConfig, seed: int
 ) -> list[Request]:
-    """Every clip of the evaluation. The variant without alignment guidance is made for the scored family only."""
+    """Every clip of the evaluation. Word swaps and the variant without alignment guidance: the scored family only."""
     shown = _shown_clips(families, config.gallery_clips)
     requests = []
     for family in families:
@@ -100,27 +102,37 @@ def plan_requests(
             for clip in family.clips:
                 # The first prompt of each family is shown in every variant, side by side.
                 gallery = clip.clip_id in shown and (variant == GUIDED or clip.clip_id == first)
-                noise = noise_seed(seed, clip.clip_id)
-                requests.append(Request(clip.clip_id, family.name, variant, clip.caption, noise, gallery=gallery))
+                requests.append(_request(clip, family, variant, attributes, seed, gallery))
         if family.scored:
             requests += [
-                request for attribute in attributes for request in _swaps(family, attribute, config.swap_clips, seed)
+                request
+                for attribute in attributes
+                for request in _swaps(family, attribute, attributes, config.swap_clips, seed)
             ]
     return requests
 
 
-def _swaps(family: Family, attribute: Attribute, limit: int, seed: int) -> list[Request]:
+def _request(
+    clip: HeldoutClip, family: Family, variant: str, attributes: Sequence[Attribute], seed: int, gallery: bool
+) -> Request:
+    named = {attribute.name: named_word(clip.caption, clip.tags, attribute) for attribute in attributes}
+    words = tuple((name, word) for name, word in named.items() if word is not None)
+    noise = noise_seed(seed, clip.clip_id)
+    return Request(clip.clip_id, family.name, variant, clip.caption, noise, words, gallery=gallery)
+
+
+def _swaps(
+    family: Family, attribute: Attribute, attributes: Sequence[Attribute], limit: int, seed: int
+) -> list[Request]:
     requests: list[Request] = []
     for clip in family.clips:
-        swapped = swap_word(clip.caption, attribute, turn=len(requests))
-        if swapped is not None and len(requests) < limit:
-            prompt, old, new = swapped
-            noise = noise_seed(seed, clip.clip_id)
-            requests.append(
-                Request(
-                    clip.clip_id, family.name, GUIDED, prompt, noise, attribute.name, (old, new), gallery=not requests
-                )
-            )
+        swapped = swap_word(clip.caption, clip.tags, attribute, turn=len(requests))
+        if swapped is None or len(requests) == limit:
+            continue
+        prompt, old, new = swapped
+        original = _request(clip, family, GUIDED, attributes, seed, gallery=not requests)
+        words = tuple((name, new if name == attribute.name else word) for name, word in original.words)
+        requests.append(replace(original, prompt=prompt, words=words, attribute=attribute.name, changed=(old, new)))
     return requests
 
 

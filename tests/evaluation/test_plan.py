@@ -22,7 +22,8 @@ PITCH = Attribute("pitch", ("low", "high"))
 
 
 def clips(family, n, caption="A red bar flashes, with a low tone."):
-    return [HeldoutClip(f"{family}{i:02}", caption, (family,)) for i in range(n)]
+    tags = (family, "colour:red", "pitch:low")
+    return [HeldoutClip(f"{family}{i:02}", caption, tags) for i in range(n)]
 
 
 def planned(clip_list, **settings):
@@ -94,11 +95,20 @@ def test_swaps_change_one_word_with_the_same_noise():
         old, new = swap.changed
         assert swap.prompt == original[swap.clip_id].prompt.replace(old, new) != original[swap.clip_id].prompt
         assert swap.seed == original[swap.clip_id].seed
+        assert dict(swap.words) == dict(original[swap.clip_id].words) | {swap.attribute: new}
     assert {swap.changed[1] for swap in swaps if swap.attribute == "colour"} == {"green", "blue"}
 
 
 def test_captions_without_the_words_are_not_swapped():
     assert not [r for r in planned(clips("flash", 3, "Something flashes.")) if r.changed]
+
+
+def test_requests_carry_what_their_prompt_says():
+    requests = planned(clips("flash", 1)) + planned(clips("talk", 1, "A red face."))
+    assert {r.words for r in requests if r.family == "flash" and not r.changed} == {
+        (("colour", "red"), ("pitch", "low"))
+    }
+    assert {r.words for r in requests if r.family == "talk"} == {(("colour", "red"),)}
 
 
 def test_sample_ids_are_unique():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from nava.artifacts import evaluation_result as names
 from nava.evaluation.attributes import COLOUR_PROTOCOL, PITCH_PROTOCOL
-from nava.evaluation.captions import Attribute, named_word
-from nava.evaluation.evidence import COLOUR, PITCH, Evidence, Sample
+from nava.evaluation.captions import Attribute
+from nava.evaluation.evidence import Evidence, Sample
 from nava.evaluation.metric import ClipValues, Metric
 from nava.evaluation.plan import CODEC, GUIDED, REAL, UNTRAINED, Family
+from nava.evaluation.vocabulary import COLOUR, PITCH
 
 _ACCURACY = {COLOUR: names.TEXT_COLOUR, PITCH: names.TEXT_PITCH}
 _SWAP = {COLOUR: names.SWAP_COLOUR, PITCH: names.SWAP_PITCH}
@@ -28,11 +29,7 @@ def text_metrics(evidence: Evidence, family: Family) -> list[Metric]:
 
 def _accuracy(evidence: Evidence, family: Family, attribute: Attribute) -> Metric:
     def correct(variant: str) -> ClipValues:
-        return {
-            clip: _shows(evidence, sample, attribute, named_word(sample.request.prompt, attribute))
-            for clip, sample in evidence.of(variant, family.name).items()
-            if named_word(sample.request.prompt, attribute) is not None
-        }
+        return _shares(evidence, attribute, evidence.of(variant, family.name).values())
 
     return _metric(
         family,
@@ -48,20 +45,13 @@ def _accuracy(evidence: Evidence, family: Family, attribute: Attribute) -> Metri
 
 
 def _swap(evidence: Evidence, family: Family, attribute: Attribute) -> Metric:
-    def follows() -> ClipValues:
-        return {
-            sample.request.clip_id: _shows(evidence, sample, attribute, sample.request.changed[1])
-            for sample in evidence.swaps(attribute.name)
-            if sample.request.changed is not None
-        }
-
     return _metric(
         family,
         attribute,
         name=_SWAP[attribute.name],
         label=f"{attribute.name.capitalize()} follows a changed word",
         description=f"Only the word for the {attribute.name} is changed, not the noise: share that shows the new one.",
-        values=follows,
+        values=lambda: _shares(evidence, attribute, evidence.swaps(attribute.name)),
     )
 
 
@@ -89,13 +79,22 @@ def _metric(
         family=family.name,
         variant=GUIDED,
         share=True,
-        chance=attribute.chance,
+        chance=attribute.chance if attribute.words else None,
         untrained=untrained,
         codec=codec,
         real=real,
     )
 
 
-def _shows(evidence: Evidence, sample: Sample, attribute: Attribute, word: str | None) -> float:
-    """1 if the clip's nearest word is ``word``; a clip in which nothing can be measured does not show it."""
-    return float(evidence.vocabulary.measured_word(attribute.name, sample.measures) == word)
+def _shares(evidence: Evidence, attribute: Attribute, samples: Iterable[Sample]) -> ClipValues:
+    """1 or 0 for each prompt that names the attribute: does the clip come nearest to that word?
+
+    A clip in which nothing can be measured does not show it.
+    """
+    shares = {}
+    for sample in samples:
+        word = dict(sample.request.words).get(attribute.name)
+        if word is not None:
+            shown = evidence.vocabulary.measured_word(attribute.name, sample.measures)
+            shares[sample.request.clip_id] = float(shown == word)
+    return shares
