@@ -1,0 +1,214 @@
+"""Reading latents by id: order, modalities, memory, and files that went bad."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from nava.artifacts.latent_shard import LatentEntry, bucket_name, sequence_length, write_index
+from nava.data.shards import LatentShards, is_written, plan_shards, write_shard
+from nava.runtime.errors import InputError
+from nava.runtime.hashing import sha256_file
+
+VIDEO_SHAPE, AUDIO_SHAPE, TEXT_SHAPE = (4, 3, 2, 2), (5, 6), (7, 8)
+
+
+def clip_tensors(clip_id: str, modality: str, audio_shape: tuple[int, int] = AUDIO_SHAPE) -> dict[str, Tensor]:
+    """Tensors that say whose they are."""
+    generator = torch.Generator().manual_seed(sum(map(ord, clip_id)))
+    shapes = {"audio_BLC": audio_shape, "text_BND": TEXT_SHAPE}
+    if modality == "av":
+        shapes["video_BCTHW"] = VIDEO_SHAPE
+    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+
+
+def write_set(folder: Path, modalities: dict[str, str], audio_shapes: dict[str, tuple[int, int]] | None = None) -> Path:
+    """A set of shards of two clips each; ids that start with h are held out."""
+    audio_shapes = audio_shapes or {}
+    places = {}
+    for clip_id, modality in modalities.items():
+        video_shape = VIDEO_SHAPE if modality == "av" else None
+        bucket = bucket_name(video_shape, audio_shapes.get(clip_id, AUDIO_SHAPE))
+        places[clip_id] = (bucket, "heldout" if clip_id.startswith("h") else "train")
+    entries = []
+    for plan in plan_shards(places, clips_per_shard=2):
+        rows = [clip_tensors(name, modalities[name], audio_shapes.get(name, AUDIO_SHAPE)) for name in plan.ids]
+        tensors = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+        write_shard(folder / plan.path, tensors, "key")
+        digest = sha256_file(folder / plan.path)
+        for row, clip_id in enumerate(plan.ids):
+            video_shape = VIDEO_SHAPE if modalities[clip_id] == "av" else None
+            audio_shape = audio_shapes.get(clip_id, AUDIO_SHAPE)
+            entries.append(
+                LatentEntry(
+                    clip_id=clip_id,
+                    bucket=plan.bucket,
+                    modality=modalities[clip_id],
+                    split=plan.split,
+                    shard=plan.path,
+                    row=row,
+                    shard_sha256=digest,
+                    dtype="F32",
+                    video_shape=video_shape,
+                    audio_shape=audio_shape,
+                    text_shape=TEXT_SHAPE,
+                    seq_len=sequence_length(video_shape, audio_shape),
+                    video_codec_id="v",
+                    audio_codec_id="a",
+                    text_encoder_id="t",
+                    caption=f"caption of {clip_id}",
+                    dropped_words=0,
+                    tags=("flash",),
+                )
+            )
+    write_index(folder, entries)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_set(
+        tmp_path, {"c": "av", "a": "av", "b": "av", "h1": "av", "s2": "audio", "s1": "audio", "h2": "audio"}
+    )
+
+
+@pytest.mark.parametrize("cache_mb", [2048, 0])
+def test_reads_what_was_written_in_the_order_asked(folder: Path, cache_mb: int) -> None:
+    batch = LatentShards(folder, cache_mb).read(["c", "a", "b", "a"])
+    assert batch.ids == ["c", "a", "b", "a"]
+    assert batch.captions[0] == "caption of c"
+    assert batch.video_BCTHW is not None
+    assert (batch.video_BCTHW.shape, batch.audio_BLC.shape, batch.text_BND.shape) == (
+        (4, *VIDEO_SHAPE),
+        (4, *AUDIO_SHAPE),
+        (4, *TEXT_SHAPE),
+    )
+    for row, clip_id in enumerate(batch.ids):
+        written = clip_tensors(clip_id, "av")
+        assert torch.equal(batch.video_BCTHW[row], written["video_BCTHW"])
+        assert torch.equal(batch.audio_BLC[row], written["audio_BLC"])
+        assert torch.equal(batch.text_BND[row], written["text_BND"])
+
+
+def test_ids_by_split_and_modality(folder: Path) -> None:
+    shards = LatentShards(folder)
+    assert shards.ids("train", "av") == ["a", "b", "c"]
+    assert shards.ids("train", "audio") == ["s1", "s2"]
+    assert shards.ids("heldout", "av") == ["h1"]
+    assert shards.ids("heldout") == ["h1", "h2"]
+    assert len(shards.ids()) == 7
+    assert shards.ids("validation", "av") == []
+    assert [entry.tags for entry in shards.select("heldout", "av")] == [("flash",)]
+
+
+def test_sound_alone_has_no_video(folder: Path) -> None:
+    batch = LatentShards(folder).read(["s1", "s2"])
+    assert batch.video_BCTHW is None
+    assert torch.equal(batch.audio_BLC[1], clip_tensors("s2", "audio")["audio_BLC"])
+
+
+def test_soundtracks_can_be_mixed_with_sound_alone(folder: Path) -> None:
+    batch = LatentShards(folder).read(["a", "s1"])
+    assert batch.video_BCTHW is None
+    assert torch.equal(batch.audio_BLC[0], clip_tensors("a", "av")["audio_BLC"])
+
+
+def test_a_batch_may_be_changed_without_changing_the_set(folder: Path) -> None:
+    shards = LatentShards(folder)
+    shards.read(["a"]).audio_BLC.zero_()
+    assert torch.equal(shards.read(["a"]).audio_BLC[0], clip_tensors("a", "av")["audio_BLC"])
+
+
+def test_clips_of_other_sizes_are_not_batched(tmp_path: Path) -> None:
+    shards = LatentShards(write_set(tmp_path, {"a": "av", "long": "audio"}, {"long": (9, 6)}))
+    with pytest.raises(InputError, match="a is in bucket v3x2x2-a5, long in a9"):
+        shards.read(["a", "long"])
+    assert shards.read(["long"]).audio_BLC.shape == (1, 9, 6)
+
+
+def test_unknown_id_and_no_id(folder: Path) -> None:
+    shards = LatentShards(folder)
+    with pytest.raises(InputError, match="clip 'nobody' is not among the 7 clips"):
+        shards.read(["a", "nobody"])
+    with pytest.raises(InputError, match="the list of ids is empty"):
+        shards.read([])
+
+
+def test_no_shards_here(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no latent shards in"):
+        LatentShards(tmp_path)
+
+
+def test_verify_passes_a_good_set(folder: Path) -> None:
+    LatentShards(folder).verify()
+
+
+@pytest.mark.parametrize("cache_mb", [2048, 0])
+def test_a_flipped_bit_is_found_on_first_use_and_by_verify(folder: Path, cache_mb: int) -> None:
+    shards = LatentShards(folder, cache_mb)
+    path = folder / shards.entries["c"].shard
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    named = rf"latent shard .*{shards.entries['c'].shard} is damaged: sha256.*re-run the encode step"
+    with pytest.raises(InputError, match=named):
+        shards.read(["c"])
+    assert len(shards.read(["a", "b"]).ids) == 2
+    with pytest.raises(InputError, match=named):
+        LatentShards(folder).verify()
+
+
+def test_verify_finds_values_that_are_not_finite(tmp_path: Path) -> None:
+    write_set(tmp_path, {"a": "audio"})
+    shards = LatentShards(tmp_path)
+    entry = shards.entries["a"]
+    tensors = clip_tensors("a", "audio")
+    tensors["audio_BLC"][2, 3] = torch.nan
+    write_shard(tmp_path / entry.shard, {name: tensor[None] for name, tensor in tensors.items()}, "key")
+    write_index(tmp_path, [LatentEntry(**vars(entry) | {"shard_sha256": sha256_file(tmp_path / entry.shard)})])
+    with pytest.raises(InputError, match="audio_BLC holds values that are not finite"):
+        LatentShards(tmp_path).verify()
+
+
+def test_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "a5" / "00000.safetensors"
+    assert not is_written(path, "key")
+    write_shard(path, {"audio_BLC": torch.zeros(1, 5, 6)}, "key")
+    assert is_written(path, "key")
+    assert not is_written(path, "of something else")
+    path.write_bytes(path.read_bytes()[:20])
+    assert not is_written(path, "key")
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    tensors = {"b": torch.arange(4.0), "a": torch.ones(2, 2).T}
+    write_shard(tmp_path / "one", tensors, "key")
+    write_shard(tmp_path / "two", dict(reversed(tensors.items())), "key")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+places = st.dictionaries(
+    st.text("abcdef0123456789", min_size=1, max_size=6),
+    st.tuples(st.sampled_from(["a52", "v13x4x4-a52"]), st.sampled_from(["train", "heldout"])),
+    max_size=30,
+)
+
+
+@given(places, st.integers(1, 7))
+def test_plans_place_every_clip_once_in_pure_shards(clips: dict[str, tuple[str, str]], limit: int) -> None:
+    plans = plan_shards(clips, limit)
+    assert sorted(clip_id for plan in plans for clip_id in plan.ids) == sorted(clips)
+    assert len({plan.path for plan in plans}) == len(plans)
+    for plan in plans:
+        assert 1 <= len(plan.ids) <= limit
+        assert {clips[clip_id] for clip_id in plan.ids} == {(plan.bucket, plan.split)}
+        assert plan.path.startswith(f"{plan.bucket}/")
+    assert plan_shards(dict(reversed(clips.items())), limit) == plans
+
+
+def test_plan_needs_a_positive_size() -> None:
+    with pytest.raises(InputError, match="clips_per_shard must be at least 1, got 0"):
+        plan_shards({"a": ("a52", "train")}, 0)
