@@ -1,0 +1,174 @@
+"""Checkpoint: a folder whose manifest is written last. Without a manifest that verifies, it does not exist.
+
+What writes the files (DeepSpeed's own save is not crash-safe) writes into a temporary folder; every file is hashed and
+flushed to disk, then the manifest, then the folder gets its name. A reader takes the newest that verifies.
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from nava.runtime.hashing import sha256_file
+from nava.runtime.storage import read_json, write_json
+
+SCHEMA_VERSION = 1
+MANIFEST_FILE = "manifest.json"
+_PREFIX = "step-"
+_PART_PREFIX = ".part-"
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A file of a checkpoint: size and content."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CheckpointManifest:
+    """What a checkpoint holds and where training stood.
+
+    Attributes:
+        stage: the training stage, 1 to 3.
+        step: optimizer steps done in the stage; also the data cursor, since batches are a function of the step.
+        samples: clips seen in the stage.
+        config_hash: hash of everything that decides the result; a checkpoint of another configuration is not resumed.
+        rng: what the random draws of the next steps derive from.
+        files: by relative path, every file but the manifest.
+    """
+
+    stage: int
+    step: int
+    samples: int
+    config_hash: str
+    rng: dict[str, Any]
+    files: dict[str, FileRecord] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+
+class CheckpointDamaged(Exception):  # noqa: N818 - a finding of the scan, handled there
+    """A checkpoint that must not be used, and why."""
+
+
+def save_checkpoint(
+    root: Path, manifest: CheckpointManifest, write: Callable[[Path], None], keep_last: int = 2
+) -> Path:
+    """Write a checkpoint under `root` so that it is there whole or not at all, then drop all but the newest.
+
+    Args:
+        root: folder of the stage's checkpoints.
+        manifest: where training stands; `files` is filled in here.
+        write: writes the files into the folder it is given.
+        keep_last: how many checkpoints stay, at least 1.
+    """
+    target = root / f"{_PREFIX}{manifest.step:08d}"
+    part = root / f"{_PART_PREFIX}{uuid.uuid4().hex[:8]}"
+    part.mkdir(parents=True)
+    try:
+        write(part)
+        seal(part, manifest)
+        if target.exists():
+            shutil.rmtree(target)
+        part.rename(target)
+        _fsync(root)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    for old in _folders(root)[max(1, keep_last) :]:
+        shutil.rmtree(old)
+    return target
+
+
+def seal(folder: Path, manifest: CheckpointManifest) -> CheckpointManifest:
+    """Hash every file under `folder`, flush all to disk, and write the manifest last."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            files[path.relative_to(folder).as_posix()] = FileRecord(path.stat().st_size, sha256_file(path))
+        _fsync(path)
+    _fsync(folder)
+    sealed = replace(manifest, files=files)
+    write_json(folder / MANIFEST_FILE, asdict(sealed))
+    return sealed
+
+
+def latest_complete(root: Path, config_hash: str, warn: Callable[[str], None]) -> Path | None:
+    """The newest checkpoint under `root` whose every file has the recorded hash, or None.
+
+    A damaged one, or one of another configuration, is named through `warn` and the one before is tried. Parts of saves
+    that were killed are removed.
+    """
+    for part in root.glob(f"{_PART_PREFIX}*"):
+        shutil.rmtree(part, ignore_errors=True)
+    for folder in _folders(root):
+        try:
+            found = verify(folder)
+            if found.config_hash != config_hash:
+                raise CheckpointDamaged("it was made with another configuration")
+        except CheckpointDamaged as reason:
+            warn(f"checkpoint {folder.name} is not used: {reason}; trying the one before")
+            continue
+        return folder
+    return None
+
+
+def verify(folder: Path) -> CheckpointManifest:
+    """Read the manifest and check every file against it.
+
+    Raises:
+        CheckpointDamaged: the manifest or a file is missing, unreadable, of another version, or changed.
+    """
+    manifest = read_manifest(folder)
+    for name, record in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise CheckpointDamaged(f"file {name} is missing")
+        if path.stat().st_size != record.size_bytes:
+            raise CheckpointDamaged(f"file {name} has {path.stat().st_size} bytes instead of {record.size_bytes}")
+        if sha256_file(path) != record.sha256:
+            raise CheckpointDamaged(f"file {name} is not what was written (its sha256 differs)")
+    return manifest
+
+
+def read_manifest(folder: Path) -> CheckpointManifest:
+    """Read a checkpoint's manifest without checking the files.
+
+    Raises:
+        CheckpointDamaged: missing, unreadable or of another version.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise CheckpointDamaged(f"{MANIFEST_FILE} is missing, so the save did not finish")
+    try:
+        value = read_json(path)
+        version = value["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise CheckpointDamaged(f"{MANIFEST_FILE} has version {version}; this code reads {SCHEMA_VERSION}")
+        value["files"] = {_checked_name(name): FileRecord(**record) for name, record in value["files"].items()}
+        return CheckpointManifest(**value)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointDamaged(f"{MANIFEST_FILE} cannot be read ({error})") from error
+
+
+def _checked_name(name: str) -> str:
+    """A relative path that stays inside the folder."""
+    if name.startswith("/") or ".." in Path(name).parts:
+        raise ValueError(f"path {name} leads outside")
+    return name
+
+
+def _folders(root: Path) -> list[Path]:
+    """Checkpoint folders, newest step first."""
+    return sorted((path for path in root.glob(f"{_PREFIX}*") if path.is_dir()), reverse=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

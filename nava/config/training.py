@@ -1,0 +1,119 @@
+"""Settings of training: three stages, their ratios and dropouts, the engine; the defaults are the `demo` recipe's."""
+
+from dataclasses import dataclass, field
+
+from nava.runtime.errors import InputError
+
+ENGINES = ("deepspeed", "plain")
+# ZeRO stage 0 reports no gradient norm; stage 3 shards the parameters, which the moving average needs whole.
+ZERO_STAGES = (1, 2)
+NOT_IDENTITY = {"identity": False}
+
+
+@dataclass
+class StageConfig:
+    """One stage. The defaults of the three stages differ, see `TrainingConfig`."""
+
+    # Optimizer steps.
+    steps: int
+    # audio_only : audio_video is the exact ratio of micro-batches, over every audio_only + audio_video of them.
+    audio_only: int
+    audio_video: int
+    warmup_steps: int
+    # Share of samples whose text becomes zero rows.
+    text_dropout: float = 0.1
+    # Share of audio-video micro-batches whose audio and video do not see each other in self-attention.
+    modality_masking: float = 0.2
+
+
+def _stage1() -> StageConfig:
+    return StageConfig(steps=450, audio_only=3, audio_video=1, warmup_steps=50)
+
+
+def _stage2() -> StageConfig:
+    return StageConfig(steps=850, audio_only=1, audio_video=2, warmup_steps=20)
+
+
+def _stage3() -> StageConfig:
+    return StageConfig(steps=950, audio_only=0, audio_video=1, warmup_steps=20)
+
+
+@dataclass
+class TrainingConfig:
+    """The recipe of all three stages. Stages end after a fixed number of steps, never by the clock."""
+
+    stage1: StageConfig = field(default_factory=_stage1)
+    stage2: StageConfig = field(default_factory=_stage2)
+    stage3: StageConfig = field(default_factory=_stage3)
+
+    # `deepspeed`, or `plain`: the same arithmetic in a loop without it, to compare with.
+    engine: str = "deepspeed"
+    # 1 shards the optimizer's state over processes, 2 the gradients as well.
+    zero_stage: int = 1
+    # Threads change the order of sums, so they are part of the result.
+    threads: int = 2
+    micro_batch_size: int = 16
+    gradient_accumulation_steps: int = 1
+
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.99
+    gradient_clip: float = 1.0
+    # One schedule over the steps of all stages: constant up to this share of them, then a cosine to the final ratio.
+    constant_share: float = 0.6
+    final_learning_rate_ratio: float = 0.03
+    ema_decay: float = 0.995
+
+    # Audio-only micro-batches also draw the soundtracks of audio-video clips.
+    soundtracks_as_audio: bool = True
+
+    validation_clips: int = 48
+    validation_sigmas: list[float] = field(default_factory=lambda: [0.2, 0.5, 0.8])
+
+    checkpoint_every_steps: int = field(default=150, metadata=NOT_IDENTITY)
+    keep_checkpoints: int = field(default=2, metadata=NOT_IDENTITY)
+    report_every_s: float = field(default=10.0, metadata=NOT_IDENTITY)
+
+    def stages(self) -> list[StageConfig]:
+        """The stages in order."""
+        return [self.stage1, self.stage2, self.stage3]
+
+    def check(self) -> None:
+        """Refuse values that no run could use.
+
+        Raises:
+            InputError: names the first such setting, its value and what it can be.
+        """
+        for number, stage in enumerate(self.stages(), start=1):
+            _check_stage(f"training.stage{number}", stage)
+        _require(self.engine in ENGINES, "training.engine", self.engine, " or ".join(ENGINES))
+        _require(self.zero_stage in ZERO_STAGES, "training.zero_stage", self.zero_stage, "1 or 2")
+        counts = ("threads", "micro_batch_size", "gradient_accumulation_steps", "validation_clips")
+        for name in (*counts, "checkpoint_every_steps", "keep_checkpoints"):
+            _require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
+        for name in ("learning_rate", "gradient_clip"):
+            _require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "above 0")
+        for name in ("constant_share", "final_learning_rate_ratio"):
+            _require(0 <= getattr(self, name) <= 1, f"training.{name}", getattr(self, name), "between 0 and 1")
+        for name in ("beta1", "beta2", "ema_decay"):
+            _require(0 <= getattr(self, name) < 1, f"training.{name}", getattr(self, name), "from 0 to below 1")
+        sigmas = self.validation_sigmas
+        allowed = bool(sigmas) and all(0 < sigma < 1 for sigma in sigmas) and len(set(sigmas)) == len(sigmas)
+        _require(allowed, "training.validation_sigmas", sigmas, "one or more different values between 0 and 1")
+
+
+def _check_stage(name: str, stage: StageConfig) -> None:
+    _require(stage.steps >= 1, f"{name}.steps", stage.steps, "at least 1")
+    _require(stage.warmup_steps >= 0, f"{name}.warmup_steps", stage.warmup_steps, "0 or more")
+    ratio = (stage.audio_only, stage.audio_video)
+    allowed = min(ratio) >= 0 and sum(ratio) >= 1
+    _require(allowed, f"{name}.audio_only : audio_video", f"{ratio[0]} : {ratio[1]}", "whole numbers, not both 0")
+    for share in ("text_dropout", "modality_masking"):
+        value = getattr(stage, share)
+        _require(0 <= value <= 1, f"{name}.{share}", value, "between 0 and 1")
+
+
+def _require(condition: bool, name: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise InputError(f"{name} is {value}; it must be {allowed}")

@@ -1,0 +1,1 @@
+"""Training: stages, micro-batches, the DeepSpeed engine, the loop, validation."""

@@ -1,0 +1,56 @@
+"""A tiny corpus in memory with the interface of `LatentShards`, and a model to match, for the tests of training."""
+
+from __future__ import annotations
+
+import torch
+
+from nava.config.diffusion import DiffusionConfig
+from nava.config.model import ModelConfig
+from nava.config.training import StageConfig, TrainingConfig
+from nava.data.shards import LatentBatch
+
+TINY_MODEL = ModelConfig(
+    dim=24, ffn_dim=48, freq_dim=16, num_heads=2, num_hal_layers=1, num_ufl_layers=1,
+    video_channels=4, audio_channels=6, text_len=3, text_dim=5, audio_stem_hidden=24,
+)  # fmt: skip
+DIFFUSION = DiffusionConfig()
+
+
+class LatentsInMemory:
+    """Clips whose latents are drawn from their number; `p` are paired, `s` audio-only, the last of each held out."""
+
+    def __init__(self, paired: int = 10, audio_only: int = 6, held_out: int = 2) -> None:
+        self._ids = {
+            (split, modality): [f"{letter}{number:03d}" for number in range(first, last)]
+            for modality, letter, count in (("av", "p", paired), ("audio", "s", audio_only))
+            for split, first, last in (
+                ("train", 0, max(0, count - held_out)),
+                ("heldout", max(0, count - held_out), count),
+            )
+        }
+
+    def ids(self, split: str, modality: str) -> list[str]:
+        return self._ids[split, modality]
+
+    def read(self, ids: list[str]) -> LatentBatch:
+        seeds = [int(clip[1:]) for clip in ids]
+        draws = [torch.randn(600, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        paired = all(clip.startswith("p") for clip in ids)
+        return LatentBatch(
+            video_BCTHW=torch.stack([draw[:192].view(4, 3, 4, 4) for draw in draws]) if paired else None,
+            audio_BLC=torch.stack([draw[192:264].view(12, 6) for draw in draws]),
+            text_BND=torch.stack([draw[264:279].view(3, 5) for draw in draws]),
+            ids=list(ids),
+            captions=[f"clip {seed % 3}" for seed in seeds],
+        )
+
+
+def tiny_training(**changes: object) -> TrainingConfig:
+    """Three short stages in the plain engine on one thread."""
+    stages = {
+        "stage1": StageConfig(steps=6, audio_only=3, audio_video=1, warmup_steps=2),
+        "stage2": StageConfig(steps=6, audio_only=1, audio_video=2, warmup_steps=2),
+        "stage3": StageConfig(steps=6, audio_only=0, audio_video=1, warmup_steps=2),
+    }
+    defaults = {"engine": "plain", "threads": 1, "micro_batch_size": 4, "checkpoint_every_steps": 2}
+    return TrainingConfig(**{**stages, **defaults, **changes})  # type: ignore[arg-type]

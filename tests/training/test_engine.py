@@ -1,0 +1,103 @@
+"""DeepSpeed takes the same steps as the plain loop, saves and loads them, and unpickles nothing it should not."""
+
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nava.training.engine import Engine, PlainEngine, _load_weights_only, create_engine
+from tests.training.latents_in_memory import tiny_training
+
+CONFIG = tiny_training(learning_rate=1e-2, gradient_clip=0.5)
+
+
+class TwoHeads(nn.Module):
+    """A trunk and two heads, one of which some steps leave out, as audio-only steps do with the video's weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.trunk = nn.Linear(6, 8)
+        self.heads = nn.ModuleList([nn.Linear(8, 4), nn.Linear(8, 4)])
+
+    def forward(self, x: Tensor, both: bool) -> Tensor:
+        hidden = self.trunk(x).tanh()
+        return sum(head(hidden).square().mean() for head in (self.heads if both else self.heads[:1]))
+
+
+def train(engine: Engine, first: int, last: int, accumulation: int = 1) -> list[tuple[float, float]]:
+    """(loss, gradient norm) of each step; inputs depend on the step's number only."""
+    rows = []
+    for step in range(first, last):
+        seen: list[float] = []
+
+        def losses(step: int = step, seen: list[float] = seen):
+            for place in range(accumulation):
+                generator = torch.Generator().manual_seed(100 * step + place)
+                loss = engine.model(1.0 + torch.randn(5, 6, generator=generator), both=step % 3 == 0)
+                seen.append(loss.item())
+                yield loss
+
+        norm = engine.update(losses(), learning_rate=1e-2 / (1 + step))
+        rows.append((sum(seen) / accumulation, norm))
+    return rows
+
+
+@pytest.mark.parametrize(("zero_stage", "accumulation"), [(1, 1), (2, 3)])
+def test_deepspeed_equals_the_plain_loop(zero_stage: int, accumulation: int) -> None:
+    config = replace(CONFIG, zero_stage=zero_stage, gradient_accumulation_steps=accumulation)
+    plain = train(PlainEngine(config, TwoHeads()), 0, 12, accumulation)
+    engine = create_engine(replace(config, engine="deepspeed"), TwoHeads())
+    deepspeed = train(engine, 0, 12, accumulation)
+    engine.close()
+    assert len({loss for loss, _ in plain}) == 12
+    assert deepspeed == [pytest.approx(row, rel=2e-5) for row in plain]
+
+
+@pytest.mark.parametrize("name", ["plain", "deepspeed"])
+def test_a_loaded_engine_goes_on_bit_for_bit(name: str, tmp_path: Path) -> None:
+    config = replace(CONFIG, engine=name)
+    model = TwoHeads()
+    engine = create_engine(config, model)
+    train(engine, 0, 5)
+    engine.save(tmp_path)
+    expected = train(engine, 5, 9)
+    engine.close()
+    other = TwoHeads()
+    nn.init.zeros_(other.trunk.weight)
+    resumed = create_engine(config, other)
+    resumed.load(tmp_path)
+    assert train(resumed, 5, 9) == expected
+    resumed.close()
+    for value, wanted in zip(other.parameters(), model.parameters()):
+        assert value.equal(wanted)
+
+
+def test_the_gradient_is_clipped_and_its_norm_reported_before() -> None:
+    model = TwoHeads()
+    engine = PlainEngine(replace(CONFIG, gradient_clip=1e-3), model)
+    assert train(engine, 0, 1)[0][1] > 0.1
+
+
+def test_an_infinite_gradient_is_reported() -> None:
+    model = TwoHeads()
+    engine = PlainEngine(CONFIG, model)
+    norm = engine.update(iter([model.trunk.weight.sum() * float("inf")]), 1e-3)
+    assert not torch.isfinite(torch.tensor(norm))
+
+
+class _Malicious:
+    def __reduce__(self) -> tuple:
+        return os.mkdir, ("made-by-a-pickle",)
+
+
+def test_deepspeeds_loader_runs_no_code_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"x": _Malicious()}, tmp_path / "bad.pt")
+    with pytest.raises(pickle.UnpicklingError):
+        _load_weights_only(str(tmp_path / "bad.pt"))
+    assert not (tmp_path / "made-by-a-pickle").exists()

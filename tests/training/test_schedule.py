@@ -1,0 +1,99 @@
+"""Learning rate, moving average and the order of modalities as functions of the step."""
+
+from itertools import pairwise
+
+import pytest
+
+from nava.config.training import StageConfig, TrainingConfig
+from nava.training.schedule import (
+    derived_seed,
+    ema_decay,
+    generator_for,
+    learning_rate,
+    modality_of,
+    steps_before,
+)
+
+CONFIG = TrainingConfig()
+
+
+def all_rates(config: TrainingConfig) -> list[float]:
+    return [
+        learning_rate(config, number, step)
+        for number, stage in enumerate(config.stages(), start=1)
+        for step in range(stage.steps)
+    ]
+
+
+def test_stages_follow_each_other() -> None:
+    assert [steps_before(CONFIG, stage) for stage in (1, 2, 3)] == [0, 450, 1300]
+
+
+def test_the_rate_is_constant_then_falls_to_the_final_ratio() -> None:
+    rates = all_rates(CONFIG)
+    total = len(rates)
+    assert rates[60:440] == [CONFIG.learning_rate] * 380
+    assert rates[int(0.59 * total)] == CONFIG.learning_rate
+    decaying = rates[int(0.6 * total) + 25 :]
+    assert all(before > after for before, after in pairwise(decaying))
+    assert rates[-1] == pytest.approx(CONFIG.learning_rate * CONFIG.final_learning_rate_ratio, rel=1e-3)
+
+
+def test_half_way_down_the_cosine_is_the_mean_of_both_ends() -> None:
+    config = TrainingConfig(
+        stage1=StageConfig(100, 1, 1, 0), stage2=StageConfig(100, 1, 1, 0), stage3=StageConfig(800, 0, 1, 0)
+    )
+    middle = config.learning_rate * (1 + config.final_learning_rate_ratio) / 2
+    assert learning_rate(config, 3, 600) == pytest.approx(middle)
+
+
+def test_every_stage_warms_up() -> None:
+    for stage, warmup in ((1, 50), (2, 20)):
+        rates = [learning_rate(CONFIG, stage, step) for step in range(warmup + 1)]
+        assert rates[0] == pytest.approx(CONFIG.learning_rate / warmup)
+        assert rates[warmup // 2 - 1] == pytest.approx(CONFIG.learning_rate / 2)
+        assert rates[warmup - 1] == rates[warmup] == CONFIG.learning_rate
+    assert learning_rate(CONFIG, 3, 0) == pytest.approx(CONFIG.learning_rate / 20, rel=1e-3)
+
+
+def test_no_warm_up_and_no_decay_are_possible() -> None:
+    flat = StageConfig(steps=5, audio_only=1, audio_video=1, warmup_steps=0)
+    config = TrainingConfig(stage1=flat, stage2=flat, stage3=flat, constant_share=1.0)
+    assert all_rates(config) == [config.learning_rate] * 15
+
+
+def test_the_average_forgets_its_start_at_first_and_spans_stages() -> None:
+    assert ema_decay(CONFIG, 1, 0) == pytest.approx(0.1)
+    assert ema_decay(CONFIG, 1, 89) == pytest.approx(90 / 99)
+    assert ema_decay(CONFIG, 2, 0) == pytest.approx(451 / 460)
+    assert ema_decay(CONFIG, 3, 900) == CONFIG.ema_decay
+
+
+@pytest.mark.parametrize(("audio", "paired"), [(3, 1), (1, 2), (0, 1), (1, 0), (2, 5)])
+def test_the_ratio_is_exact_and_positions_count_up(audio: int, paired: int) -> None:
+    stage = StageConfig(steps=1, audio_only=audio, audio_video=paired, warmup_steps=0)
+    blocks = 40
+    drawn = [modality_of(stage, 11, 1, number) for number in range(blocks * (audio + paired))]
+    positions = {name: [place for kind, place in drawn if kind == name] for name in ("audio", "av")}
+    assert positions["audio"] == list(range(blocks * audio))
+    assert positions["av"] == list(range(blocks * paired))
+
+
+def test_the_order_of_modalities_varies_and_depends_on_the_seed() -> None:
+    stage = CONFIG.stage1
+
+    def order(seed: int, number: int) -> list[str]:
+        return [modality_of(stage, seed, number, place)[0] for place in range(80)]
+
+    assert order(1, 1) == order(1, 1)
+    assert order(1, 1) != order(2, 1)
+    assert order(1, 1) != order(1, 2)
+    places = {tuple(order(1, 1)[start : start + 4]) for start in range(0, 80, 4)}
+    assert len(places) == 4
+
+
+def test_derived_seeds_are_fixed_for_ever() -> None:
+    assert derived_seed(0, 1, "modality", 2) == 9078129861467683827
+    assert derived_seed(1, 11) != derived_seed(11, 1)
+    assert 0 <= derived_seed("x") < 2**63
+    assert generator_for("x").initial_seed() == derived_seed("x")

@@ -1,0 +1,128 @@
+"""Validation: fixed noise, independent of order and batch size, and a test of synchrony that means what it says."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nava.config.diffusion import DiffusionConfig
+from nava.model.backbone import NavaTransformer
+from nava.training import validation
+from nava.training.validation import (
+    clip_losses,
+    stage_objective,
+    synchrony_losses,
+    validation_losses,
+    validation_set,
+)
+from tests.training.latents_in_memory import DIFFUSION, TINY_MODEL, LatentsInMemory, tiny_training
+
+SHARDS = LatentsInMemory(paired=12, audio_only=8, held_out=5)
+CONFIG = tiny_training(validation_clips=4)
+
+
+class Zeros(nn.Module):
+    def forward(self, video: Tensor | None, audio: Tensor, timestep: Tensor, text: Tensor) -> tuple:
+        return (None if video is None else torch.zeros_like(video)), torch.zeros_like(audio)
+
+
+class Listener(nn.Module):
+    """Predicts the video's velocity from the sound's loudness: right only with the sound of the clip itself."""
+
+    def __init__(self, shards: LatentsInMemory, ids: list[str]) -> None:
+        super().__init__()
+        self.known = shards.read(ids)
+
+    def forward(self, video: Tensor, audio: Tensor, timestep: Tensor, text: Tensor) -> tuple:
+        same_text = (text[:, None] - self.known.text_BND[None]).abs().flatten(2).sum(2).argmin(1)
+        sigma = timestep[:, None, None] / 1000
+        data = self.known.audio_BLC[same_text]
+        heard_is_own = ((audio - (1 - sigma) * data) / sigma).flatten(1).std(dim=1) < 1.3
+        answer = torch.zeros_like(video)
+        for row, own in enumerate(heard_is_own.tolist()):
+            if not own:
+                answer[row] = 3.0
+        return answer, torch.zeros_like(audio)
+
+
+def tiny_model() -> NavaTransformer:
+    model = NavaTransformer(replace(TINY_MODEL, zero_init_heads=False), seed=4).eval()
+    nn.init.normal_(model.head.head.weight, std=0.2, generator=torch.Generator().manual_seed(0))
+    return model
+
+
+def test_clips_are_held_out_ones_and_the_same_every_time() -> None:
+    clips = validation_set(SHARDS, CONFIG)
+    assert clips == validation_set(SHARDS, CONFIG)
+    assert clips.split == {"av": "heldout", "audio": "heldout"}
+    assert set(clips.ids["av"]) < set(SHARDS.ids("heldout", "av"))
+    assert [len(clips.ids[modality]) for modality in ("av", "audio")] == [4, 4]
+    everything = validation_set(SHARDS, replace(CONFIG, validation_clips=99))
+    assert everything.ids["av"] == SHARDS.ids("heldout", "av")
+
+
+def test_a_corpus_without_held_out_clips_says_that_it_used_training_clips() -> None:
+    shards = LatentsInMemory(paired=3, audio_only=0, held_out=0)
+    clips = validation_set(shards, CONFIG)
+    assert clips.split == {"av": "train", "audio": "train"}
+    assert clips.ids["av"] == shards.ids("train", "av")
+
+
+def test_an_error_is_that_of_the_velocity() -> None:
+    ids = SHARDS.ids("heldout", "av")
+    losses = clip_losses(Zeros(), SHARDS, ids, sigma=0.5, modality="av")
+    other_level = clip_losses(Zeros(), SHARDS, ids, sigma=0.2, modality="av")
+    assert losses.video.tolist() == other_level.video.tolist()
+    noise = validation._noise(ids[:1], "video", SHARDS.read(ids[:1]).video_BCTHW)
+    expected = (noise - SHARDS.read(ids[:1]).video_BCTHW).square().mean()
+    assert float(losses.video[0]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_neither_order_nor_batch_size_nor_company_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, ids = tiny_model(), SHARDS.ids("heldout", "av")
+    together = clip_losses(model, SHARDS, ids, sigma=0.5, modality="av")
+    backwards = clip_losses(model, SHARDS, ids[::-1], sigma=0.5, modality="av")
+    assert torch.allclose(together.video, backwards.video.flip(0), rtol=1e-5)
+    monkeypatch.setattr(validation, "BATCH", 2)
+    in_pairs = clip_losses(model, SHARDS, ids, sigma=0.5, modality="av")
+    assert torch.allclose(together.video, in_pairs.video, rtol=1e-5)
+    assert torch.allclose(together.audio, in_pairs.audio, rtol=1e-5)
+
+
+def test_tasks_and_noise_levels_are_reported_one_by_one() -> None:
+    losses = validation_losses(tiny_model(), SHARDS, validation_set(SHARDS, CONFIG), [0.2, 0.5, 0.8])
+    assert set(losses) == {"av_video", "av_audio", "audio"}
+    for task in losses.values():
+        assert list(task["by_sigma"]) == ["0.2", "0.5", "0.8"]
+        assert task["mean"] == pytest.approx(sum(task["by_sigma"].values()) / 3)
+    assert len(set(losses["av_video"]["by_sigma"].values())) == 3
+
+
+def test_a_task_without_clips_is_absent() -> None:
+    shards = LatentsInMemory(paired=4, audio_only=0)
+    config = replace(CONFIG, soundtracks_as_audio=False)
+    assert set(validation_losses(Zeros(), shards, validation_set(shards, config), [0.5])) == {"av_video", "av_audio"}
+
+
+def test_a_stage_s_total_mixes_tasks_as_its_micro_batches_do() -> None:
+    losses = {"av_video": {"mean": 1.0}, "av_audio": {"mean": 2.0}, "audio": {"mean": 4.0}}
+    assert stage_objective(losses, CONFIG.stage1, DIFFUSION) == pytest.approx(0.75 * 4 + 0.25 * 3)
+    assert stage_objective(losses, CONFIG.stage2, DIFFUSION) == pytest.approx(4 / 3 + 2 / 3 * 3)
+    assert stage_objective(losses, CONFIG.stage3, DIFFUSION) == 3.0
+    weighted = DiffusionConfig(video_loss_weight=0.5, audio_loss_weight=0.1)
+    assert stage_objective(losses, CONFIG.stage3, weighted) == pytest.approx(0.7)
+
+
+def test_synchrony_is_seen_in_a_model_that_listens() -> None:
+    ids = SHARDS.ids("heldout", "av")
+    found = synchrony_losses(Listener(SHARDS, ids), SHARDS, ids, [0.3])["0.3"]
+    assert found["gap"] == pytest.approx(found["other"] - found["own"])
+    assert found["gap"] > 4 * found["standard_error"] > 0
+    assert found["clips"] == 5
+
+
+def test_synchrony_is_not_seen_in_a_model_that_does_not_listen() -> None:
+    found = synchrony_losses(Zeros(), SHARDS, SHARDS.ids("heldout", "av"), [0.2, 0.8])
+    assert list(found) == ["0.2", "0.8"]
+    assert {level["gap"] for level in found.values()} == {0.0}
