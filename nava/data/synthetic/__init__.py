@@ -1,0 +1,1 @@
+"""The seeded generator of raw media with known truth."""

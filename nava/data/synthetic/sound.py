@@ -1,0 +1,130 @@
+"""Sounds: mono float32 samples in [-1, 1]."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nava.data.synthetic import speech
+
+Samples = NDArray[np.float32]
+
+PITCHES_HZ = (300, 720, 1700)
+KNOCKS_HZ: dict[str, tuple[int, int]] = {"knock": (330, 520), "metal": (1900, 3100)}
+ROOM_NOISE_RMS = 0.0008
+FLASH_DECAY_PER_S = 9.0
+_KNOCK_DECAY_PER_S = 22.0
+_ATTACK_S = 0.002
+
+
+@dataclass(frozen=True)
+class Note:
+    """A note of a tune: when it starts (seconds), its place on the scale (0 is lowest) and its frequency."""
+
+    start_s: float
+    degree: int
+    frequency_hz: float
+
+
+def room_noise(rng: np.random.Generator, n_samples: int, rms: float = ROOM_NOISE_RMS) -> Samples:
+    """White noise, as every recording has."""
+    return rng.standard_normal(n_samples, dtype=np.float32) * np.float32(rms)
+
+
+def struck(
+    events: Sequence[float],
+    partials_hz: Sequence[float],
+    decay_per_s: float,
+    n_samples: int,
+    rate_hz: int,
+    peak: float = 0.5,
+) -> Samples:
+    """Partials struck anew at each event (seconds), decaying exponentially; silent before the first event."""
+    if not len(events):
+        return np.zeros(n_samples, np.float32)
+    time_L = np.arange(n_samples) / rate_hz
+    index_L = np.searchsorted(np.asarray(events), time_L, side="right") - 1
+    since_L = time_L - np.asarray(events)[np.maximum(index_L, 0)]
+    wave_L = sum(np.sin(2.0 * np.pi * hz * since_L) for hz in partials_hz) / len(partials_hz)
+    envelope_L = np.exp(-decay_per_s * since_L) * np.minimum(since_L / _ATTACK_S, 1.0)
+    return np.asarray(np.where(index_L >= 0, peak * envelope_L * wave_L, 0.0), dtype=np.float32)
+
+
+def flash_tones(events: Sequence[float], pitch_hz: int, n_samples: int, rate_hz: int) -> Samples:
+    """The tone of the `flash` family: one pitch, decay exp(-9 dt)."""
+    return struck(events, (pitch_hz,), FLASH_DECAY_PER_S, n_samples, rate_hz)
+
+
+def knocks(events: Sequence[float], timbre: str, n_samples: int, rate_hz: int) -> Samples:
+    """Short knocks of wood (`knock`) or metal (`metal`)."""
+    return struck(events, KNOCKS_HZ[timbre], _KNOCK_DECAY_PER_S, n_samples, rate_hz, peak=0.7)
+
+
+def compose(rng: np.random.Generator, duration_s: float) -> list[Note]:
+    """A short tune on a pentatonic scale, with a tempo and note lengths of its own: no two tunes share a beat."""
+    beat_s = 60.0 / rng.uniform(80, 150)
+    scale = np.array([0, 2, 4, 7, 9, 12])
+    root_hz = 220.0 * 2.0 ** (rng.integers(0, 8) / 12.0)
+    notes, time_s = [], rng.uniform(0.02, 0.2)
+    while time_s < duration_s - 0.1:
+        degree = int(rng.integers(len(scale)))
+        notes.append(Note(round(float(time_s), 4), degree, float(root_hz * 2.0 ** (scale[degree] / 12.0))))
+        time_s += beat_s * rng.choice([0.5, 0.5, 0.75, 1.0]) * rng.uniform(0.95, 1.05)
+    return notes
+
+
+def play(notes: Sequence[Note], n_samples: int, rate_hz: int) -> Samples:
+    """Plucked notes that ring on under the following ones."""
+    samples = np.zeros(n_samples, np.float32)
+    for note in notes:
+        start = round(note.start_s * rate_hz)
+        length = min(n_samples - start, round(0.9 * rate_hz))
+        if length > 0:
+            partials = (note.frequency_hz, 2 * note.frequency_hz, 3 * note.frequency_hz)
+            samples[start : start + length] += struck([0.0], partials, 6.0, length, rate_hz, peak=0.45)
+    return samples
+
+
+def gliding_tone(frequency_L: NDArray[np.float64], rate_hz: int, peak: float = 0.25) -> Samples:
+    """A steady tone whose frequency (Hz at each sample) may move."""
+    return np.asarray(peak * np.sin(2.0 * np.pi * np.cumsum(frequency_L) / rate_hz), dtype=np.float32)
+
+
+def rain(rng: np.random.Generator, n_samples: int, rate_hz: int) -> Samples:
+    """A soft rush with single drops on it."""
+    rush = rng.standard_normal(n_samples, dtype=np.float32)
+    rush = (rush - np.convolve(rush, np.full(64, 1 / 64, np.float32), mode="same")) * np.float32(0.05)
+    for start in rng.integers(0, n_samples, size=max(1, n_samples * 12 // rate_hz)):
+        length = min(n_samples - start, rate_hz // 60)
+        decay = np.exp(-np.arange(length, dtype=np.float32) / (rate_hz / 400))
+        rush[start : start + length] += rng.uniform(0.05, 0.25) * decay * rng.standard_normal(length, dtype=np.float32)
+    return np.asarray(rush, dtype=np.float32)
+
+
+def resample(samples_L: Samples, from_hz: int, to_hz: int) -> Samples:
+    """Band-limited resampling by cutting or padding the spectrum; exact where a sound begins and ends in silence."""
+    n_samples = round(len(samples_L) * to_hz / from_hz)
+    spectrum = np.fft.rfft(samples_L)
+    return np.asarray(
+        np.fft.irfft(spectrum[: n_samples // 2 + 1], n_samples) * (n_samples / len(samples_L)), dtype=np.float32
+    )
+
+
+def spoken(utterance: speech.Utterance, rate_hz: int) -> Samples:
+    """An utterance at another sample rate, brought to a common loudness."""
+    samples = resample(utterance.samples_L, speech.SAMPLE_RATE_HZ, rate_hz)
+    return np.asarray(samples * (0.12 / max(float(np.sqrt(np.mean(samples**2))), 1e-6)), dtype=np.float32)
+
+
+def mix_in(samples_L: Samples, addition_L: Samples, start_s: float, rate_hz: int) -> None:
+    """Add a sound at a time, in place; what reaches past the end is left out."""
+    start = round(start_s * rate_hz)
+    length = min(len(addition_L), len(samples_L) - start)
+    if length > 0:
+        samples_L[start : start + length] += addition_L[:length]
+
+
+def fit_length(samples_L: Samples, n_samples: int) -> Samples:
+    """Cut, or pad with silence, to a length."""
+    return np.pad(samples_L[:n_samples], (0, max(0, n_samples - len(samples_L))))
