@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 DASH = "–"
@@ -80,7 +81,19 @@ def format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return format_number(value, digits=4)
+        text = format_number(value, digits=4)
+        return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
     if isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False, default=str, sort_keys=True)
+    return json.dumps(_shortened(value), ensure_ascii=False, default=str, sort_keys=True)
+
+
+def _shortened(value: Any) -> Any:
+    """The value with its fractions cut to four significant digits."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _shortened(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_shortened(item) for item in value]
+    return value

@@ -1,11 +1,17 @@
 """The page of one gate verdict: which rules held, which did not, and the records that broke them."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nava.pages.shell import render
 
 _OPTIONAL = {"observed": None, "expected": None, "offending": (), "note": ""}
 _FAILED_FIRST = {False: 0, True: 1, None: 2}
+
+
+def complete_rules(rules: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rules with the keys that may be left out, those that failed first."""
+    return [_OPTIONAL | dict(rule) for rule in sorted(rules, key=lambda rule: _FAILED_FIRST[rule["passed"]])]
 
 
 def render_verdict(gate: str, passed: bool, rules: list[dict[str, Any]], title: str = "") -> str:
@@ -26,7 +32,11 @@ def render_verdict(gate: str, passed: bool, rules: list[dict[str, Any]], title: 
         "failed": sum(rule["passed"] is False for rule in rules),
         "not_applicable": sum(rule["passed"] is None for rule in rules),
     }
-    ranked = [_OPTIONAL | rule for rule in sorted(rules, key=lambda rule: _FAILED_FIRST[rule["passed"]])]
     return render(
-        "verdict.html.j2", title=title or f"Gate {gate}", gate=gate, passed=passed, rules=ranked, counts=counts
+        "verdict.html.j2",
+        title=title or f"Gate {gate}",
+        gate=gate,
+        passed=passed,
+        rules=complete_rules(rules),
+        counts=counts,
     )
