@@ -6,6 +6,7 @@ released audio latents describe the same thing at the same rate.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -46,6 +47,7 @@ class MelAnalysis:
         return self.magnitudes(samples_BN) @ mel_filters(self).T
 
 
+@lru_cache(maxsize=8)
 def mel_filters(analysis: MelAnalysis) -> Tensor:
     """Area-normalised triangular filters on the slaney scale, 0 Hz to Nyquist: [mel_bins, window / 2 + 1]."""
     nyquist_hz = analysis.sample_rate_hz / 2
@@ -70,7 +72,7 @@ def magnitudes_of_mel(mel_RM: Tensor, analysis: MelAnalysis, iterations: int) ->
     if not len(target_SM):
         return magnitude_RF
     # Multiplicative updates can never leave zero, so the start must not be there.
-    estimate_SF = (target_SM @ torch.linalg.pinv(filters_MF).T).clamp_min_(1e-6)
+    estimate_SF = (target_SM @ _inverse_filters(analysis).T).clamp_min_(1e-6)
     wanted_SF = target_SM @ filters_MF
     for _ in range(iterations):
         # Two thin products cost a quarter of one with the F x F Gram matrix.
@@ -103,6 +105,12 @@ def griffin_lim(magnitude_BTF: Tensor, analysis: MelAnalysis, iterations: int, m
         angle_BFT = angle_BFT / angle_BFT.abs().clamp_min_(1e-12)
         previous_BFT = rebuilt_BFT
     return torch.istft(magnitude_BFT * angle_BFT, size, hop, window=window, length=samples)
+
+
+@lru_cache(maxsize=8)
+def _inverse_filters(analysis: MelAnalysis) -> Tensor:
+    """Pseudo-inverse of the filters, [window / 2 + 1, mel_bins]."""
+    return torch.linalg.pinv(mel_filters(analysis))
 
 
 def _hz_to_mel(frequency_hz: float) -> float:

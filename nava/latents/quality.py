@@ -24,10 +24,11 @@ def ssim(video_BTHWC: Tensor, reference_BTHWC: Tensor) -> Tensor:
     """Structural similarity of luma, mean over frames and positions, [B] (Wang et al., 2004; Gaussian window 11)."""
     offset_S = torch.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
     line_S = torch.exp(-(offset_S**2) / (2 * SSIM_SIGMA**2))
-    window = (line_S[:, None] * line_S[None] / line_S.sum() ** 2)[None, None]
+    line_S = line_S / line_S.sum()
     first, second = _luma(video_BTHWC), _luma(reference_BTHWC)
     moments = torch.cat([first, second, first * first, second * second, first * second])
-    mean_1, mean_2, square_1, square_2, product = conv2d(moments, window).chunk(5)
+    smoothed = conv2d(conv2d(moments, line_S[None, None, :, None]), line_S[None, None, None])
+    mean_1, mean_2, square_1, square_2, product = smoothed.chunk(5)
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
     luminance = (2 * mean_1 * mean_2 + c1) / (mean_1**2 + mean_2**2 + c1)
     variances = square_1 - mean_1**2 + square_2 - mean_2**2
