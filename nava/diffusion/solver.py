@@ -27,6 +27,7 @@ class Euler:
     def step(self, velocity: Tensor, state: Tensor) -> Tensor:
         """The state at the next noise level."""
         i = self._index
+        _check_steps_left(i, self._sigmas)
         self._index += 1
         return state + (self._sigmas[i + 1] - self._sigmas[i]) * velocity
 
@@ -50,8 +51,7 @@ class UniPC:
     def step(self, velocity: Tensor, state: Tensor) -> Tensor:
         """The state at the next noise level."""
         i, last = self._index, len(self._sigmas) - 1
-        if i >= last:
-            raise ValueError(f"the solver has already made its {last} steps")
+        _check_steps_left(i, self._sigmas)
         data = state - self._sigmas[i] * velocity
         if self._previous_state is not None:
             state = self._correct(data, self._previous_state)
@@ -97,6 +97,11 @@ def build_solver(name: str, sigma_N: Tensor) -> Solver:
     if name not in SOLVERS:
         raise ValueError(f"unknown solver {name!r}; there are {', '.join(sorted(SOLVERS))}")
     return SOLVERS[name](torch.as_tensor(sigma_N))
+
+
+def _check_steps_left(index: int, sigmas: list[float]) -> None:
+    if index >= len(sigmas) - 1:
+        raise ValueError(f"the solver has already made its {len(sigmas) - 1} steps")
 
 
 def _log_snr(sigma: float) -> float:
