@@ -1,0 +1,1 @@
+"""Sources, synthetic corpus, curation, corpus versions, latent shards."""

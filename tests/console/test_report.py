@@ -1,0 +1,92 @@
+"""The ending of a run: page and summary, however early it ended."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nava.artifacts.gate_verdict import GateVerdict, RuleResult, write_verdict
+from nava.console.report import ending_lines, write_report
+from nava.console.run_start import RunRequest, start_run
+from nava.runtime.storage import read_json
+from nava.runtime.store import Store, utc_now
+
+STEPS: dict[str, list[str]] = {"ingest": [], "curate": ["ingest"], "validate": ["curate"], "train_stage1": ["validate"]}
+
+
+class Recorded:
+    """A run whose steps recorded what a test wants."""
+
+    def __init__(self, root: Path) -> None:
+        request = RunRequest(workspace=str(root))
+        reference = start_run(request)
+        self.run_id, self.run_dir = request.run_id, Path(reference.run_dir)
+        self.store = Store(reference.store_url)
+        self.store.plan_steps(self.run_id, STEPS)
+
+    def step(self, name: str, state: str, **values: Any) -> None:
+        log = str(self.run_dir / "logs" / self.run_id / f"{name}.log")
+        times = {"started_at": utc_now(), "ended_at": utc_now(), "seconds": 1.5, "log_path": log}
+        self.store.update_step(self.run_id, name, state=state, **times, **values)
+
+    def report(self) -> tuple[dict[str, Any], str]:
+        write_report(self.run_dir, self.run_id)
+        return read_json(self.run_dir / "summary.json"), (self.run_dir / "index.html").read_text()
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Recorded:
+    return Recorded(tmp_path)
+
+
+def test_a_fault_is_named_with_its_step_and_log(recorded: Recorded) -> None:
+    recorded.step("ingest", "succeeded")
+    recorded.step("curate", "failed", error={"type": "OSError", "message": "disk <full>", "exit_code": 1})
+    summary, page = recorded.report()
+    assert summary["state"] == "failed"
+    assert summary["error"] == {"step": "curate", "type": "OSError", "message": "disk <full>", "exit_code": 1}
+    assert [step["state"] for step in summary["steps"]] == ["succeeded", "failed", "pending", "pending"]
+    assert summary["model_version"] is None
+    assert summary["clips"] == []
+    assert "disk &lt;full&gt;" in page
+    assert "disk <full>" not in page
+    lines = "\n".join(ending_lines(recorded.run_dir))
+    assert "curate: disk <full>" in lines
+    assert "curate.log" in lines
+    assert "index.html" in lines
+
+
+def test_a_gate_that_said_no_shows_rule_and_records(recorded: Recorded, tmp_path: Path) -> None:
+    rule = RuleResult("clips last 49 frames", False, observed=2, expected=0, offending=["clip-a", "clip-b"])
+    verdict = write_verdict(tmp_path / "verdict", GateVerdict("clips", False, [rule]))
+    error = {"type": "GateFailed", "message": "clips last 49 frames", "exit_code": 3}
+    recorded.step("validate", "gate_failed", error=error, handle=verdict.to_dict())
+    summary, page = recorded.report()
+    assert summary["state"] == "gate_failed"
+    assert "clips last 49 frames" in page
+    assert "clip-a" in page
+    assert "clip-b" in page
+
+
+def test_a_run_that_was_cut_off_did_not_succeed(recorded: Recorded) -> None:
+    recorded.step("ingest", "succeeded")
+    summary, _ = recorded.report()
+    assert summary["state"] == "failed"
+    assert summary["error"] is None
+
+
+def test_the_run_is_recorded_as_ended(recorded: Recorded) -> None:
+    for name in STEPS:
+        recorded.step(name, "succeeded")
+    summary, _ = recorded.report()
+    run = recorded.store.run(recorded.run_id)
+    assert summary["state"] == "succeeded"
+    assert run is not None
+    assert run.state == "succeeded"
+    assert run.ended_at is not None
+
+
+def test_a_run_that_never_started_has_no_report(tmp_path: Path) -> None:
+    write_report(tmp_path, "unknown")
+    assert list(tmp_path.iterdir()) == []
+    assert "before anything could be reported" in ending_lines(tmp_path)[0]
