@@ -52,7 +52,7 @@ def test_every_voice_speaks_every_word_in_order(voice):
         assert [word.text for word in spoken.words] == text.replace(".", "").replace(",", "").replace("?", "").split()
         bounds = [time for word in spoken.words for time in (word.start_s, word.end_s)]
         assert bounds == sorted(bounds)
-        assert 0.0 <= bounds[0]
+        assert bounds[0] >= 0.0
         assert bounds[-1] <= spoken.duration_s + 1e-3
         assert all(word.end_s > word.start_s for word in spoken.words)
 
