@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -56,12 +57,17 @@ def write_mp4(
     frames = None if video_THWC is None else _checked_frames(video_THWC, upscale)
     samples = None if audio_samples is None else _checked_samples(audio_samples)
     with atomic_file(path) as temporary:
-        # faststart puts the index first; bitexact leaves versions and times out of the file.
-        options = {"movflags": "+faststart", "fflags": "+bitexact"}
+        rate = Fraction(fps).limit_denominator(1001)
+        options = {
+            "movflags": "+faststart",  # the index comes first
+            "fflags": "+bitexact",  # no versions and no times in the file
+            # A unit of time in which frames and samples are whole: in the default, 1 ms, lengths are rounded.
+            "movie_timescale": str(math.lcm(sample_rate, rate.numerator)),
+        }
         with av.open(str(temporary), "w", format="mp4", options=options) as container:
             writers: list[tuple[Any, Sequence[Any]]] = []
             if frames is not None:
-                writers.append((_video_stream(container, frames, fps, crf), _video_frames(frames)))
+                writers.append((_video_stream(container, frames, rate, crf), _video_frames(frames)))
             if samples is not None:
                 writers.append((_audio_stream(container, sample_rate), _audio_frames(samples, sample_rate)))
             for stream, units in writers:
@@ -104,9 +110,9 @@ def _checked_samples(samples: np.ndarray) -> np.ndarray:
     return samples.astype(np.float32).clip(-1.0, 1.0)
 
 
-def _video_stream(container: Any, frames: np.ndarray, fps: float, crf: int) -> Any:
+def _video_stream(container: Any, frames: np.ndarray, rate: Fraction, crf: int) -> Any:
     # One thread: with several, the bytes may differ from run to run.
-    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": str(crf)})
+    stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf)})
     stream.codec_context.thread_count = 1
     stream.height, stream.width = frames.shape[1:3]
     stream.pix_fmt = "yuv420p"
