@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,14 +76,26 @@ def read_clip(path: Path) -> ClipMedia:
     if not path.is_file():
         return ClipMedia(problem=f"{path.name} is missing")
     try:
-        with av.open(str(path)) as container:
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-        with av.open(str(path)) as container:
-            audio = container.streams.audio
-            blocks = [frame.to_ndarray() for frame in container.decode(audio[0])] if audio else []
+        return _decode(path)
     except (av.error.FFmpegError, IndexError, ValueError) as error:
         return ClipMedia(problem=f"{path.name} could not be decoded: {error}")
-    return ClipMedia(_poster(frames), _brightness(frames), _loudness(blocks, len(frames)))
+
+
+def _decode(path: Path) -> ClipMedia:
+    import av
+
+    with av.open(str(path)) as container:
+        fps = float(container.streams.video[0].average_rate or 24)
+        pictures = list(container.decode(video=0))
+    with av.open(str(path)) as container:
+        blocks = list(container.decode(audio=0)) if container.streams.audio else []
+    frames = [picture.to_ndarray(format="rgb24") for picture in pictures]
+    sound: list[float] = []
+    if pictures and blocks:
+        late_s = (blocks[0].time or 0.0) - (pictures[0].time or 0.0)
+        arrays = [block.to_ndarray() for block in blocks]
+        sound = _loudness(arrays, blocks[0].sample_rate, late_s, len(frames), fps)
+    return ClipMedia(_poster(frames), _brightness(frames), sound)
 
 
 def _poster(frames: "Sequence[np.ndarray]") -> str:
@@ -101,13 +114,13 @@ def _brightness(frames: "Iterable[np.ndarray]") -> list[float]:
     return stretch([frame_HWC.max(axis=2).mean() for frame_HWC in frames])
 
 
-def _loudness(blocks: "Sequence[np.ndarray]", frame_count: int) -> list[float]:
-    """Root mean square of the sound over each of `frame_count` equal parts of the clip."""
+def _loudness(blocks: "Sequence[np.ndarray]", sample_rate: int, late_s: float, frames: int, fps: float) -> list[float]:
+    """Root mean square of the sound while each of the frames is shown; the sound starts `late_s` after the picture."""
     import numpy as np
 
-    if not blocks or frame_count < 2:
-        return []
     samples = np.concatenate([block.astype(np.float64).mean(axis=0) for block in blocks])
-    return stretch(
-        [float(np.sqrt(np.mean(part**2))) if part.size else 0.0 for part in np.array_split(samples, frame_count)]
-    )
+    late = round(late_s * sample_rate)
+    samples = np.pad(samples, (late, 0)) if late > 0 else samples[-late:]
+    edges = [round(frame * sample_rate / fps) for frame in range(frames + 1)]
+    parts = [samples[start:end] for start, end in pairwise(edges)]
+    return stretch([float(np.sqrt(np.mean(part**2))) if part.size else 0.0 for part in parts])

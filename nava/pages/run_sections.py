@@ -1,6 +1,7 @@
 """From the facts of a run to what its page's templates draw: charts, groups, rows, embedded media."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -212,7 +213,9 @@ def stage_view(stage: StageFacts) -> StageView:
         else:
             series.append(Series(label, curve.points, curve.modality, "markers"))
     first, last = stage.first_validation_loss, stage.last_validation_loss
-    change = 100 * (last - first) / first if first and last is not None else None
+    change = None
+    if first and last is not None and math.isfinite(first) and math.isfinite(last):
+        change = 100 * (last - first) / first
     chart = line_chart(series, title=f"Losses of {stage.title or stage.name}", x_label="training step")
     return StageView(stage, chart, change)
 
@@ -239,6 +242,7 @@ def metric_view(metric: MetricFacts) -> MetricView:
     """A metric's rows on one scale: the model's first, then what it is compared with."""
     arms = [(metric.arm, metric.estimate, True)] if metric.estimate else []
     arms += [(arm.label, arm.estimate, False) for arm in metric.arms]
+    arms = [(label, e, main) for label, e, main in arms if all(map(math.isfinite, (e.value, e.low, e.high)))]
     if not arms:
         return MetricView(metric, (), "")
     bounds = [bound for bound in (metric.chance, metric.threshold) if bound is not None]

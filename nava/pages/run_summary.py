@@ -7,6 +7,7 @@ from nava.pages.run_facts import Estimate, MetricFacts, RunPage
 from nava.runtime.storage import write_json
 
 SCHEMA_VERSION = 1
+STEP_FIELDS = ("name", "state", "seconds", "cached", "depends_on", "error", "key", "peak_memory_mb")
 
 
 def run_summary(page: RunPage) -> dict[str, Any]:
@@ -15,8 +16,8 @@ def run_summary(page: RunPage) -> dict[str, Any]:
     {"schema_version": 1,
      "run": "demo", "recipe": "demo", "state": "succeeded" | "gate_failed" | "failed" | "running",
      "started_at": "...", "seconds": 487.0, "git": {"sha": "...", "dirty": false},
-     "steps": [{"name", "state", "seconds", "cached", "depends_on", "error"}],
-     "failure": null | {"step", "message", "rule", "records", "remedy", "exit_code"},
+     "steps": [{"name", "state", "seconds", "cached", "depends_on", "error", "key", "peak_memory_mb"}],
+     "failure": null | {"step", "message", "rule", "records", "remedy", "exit_code", "log_href"},
      "records": null | {"files", "total", "kept", "dropped", "failed", "quarantined"},
      "dropped": {"<reason>": count},                   # every record that was not kept, by reason
      "corpus": null | {"revision", "dvc_hash", "clips", "splits"},
@@ -27,7 +28,7 @@ def run_summary(page: RunPage) -> dict[str, Any]:
      "gates": [{"gate", "passed", "failed_rules": [{"rule", "observed", "expected", "offending"}]}],
      "model_version": null | {"name", "version", "aliases", "package_sha256", "signature_verified"},
      "promotion": null | {"alias", "from_version", "to_version", "entry_sha256"},
-     "clips": ["runs/demo/..."]}                       # relative to the repository
+     "clips": ["runs/demo/..."]}                       # generated MP4s, relative to the repository
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -37,8 +38,8 @@ def run_summary(page: RunPage) -> dict[str, Any]:
         "started_at": page.started_at,
         "seconds": page.duration_s,
         "git": {"sha": page.git_sha, "dirty": page.git_dirty},
-        "steps": [_pick(step, "name", "state", "seconds", "cached", "depends_on", "error") for step in page.steps],
-        "failure": _pick(page.failure, "step", "message", "rule", "records", "remedy", "exit_code"),
+        "steps": [_pick(step, *STEP_FIELDS) for step in page.steps],
+        "failure": _pick(page.failure, "step", "message", "rule", "records", "remedy", "exit_code", "log_href"),
         "records": _pick(page.sources, "files", "total", "kept", "dropped", "failed", "quarantined"),
         "dropped": dict(page.sources.reasons) if page.sources else {},
         "corpus": _pick(page.corpus, "revision", "dvc_hash", "clips", "splits"),
@@ -58,7 +59,7 @@ def run_summary(page: RunPage) -> dict[str, Any]:
             page.model_version, "name", "version", "aliases", "package_sha256", "signature_verified"
         ),
         "promotion": _pick(page.promotion, "alias", "from_version", "to_version", "entry_sha256"),
-        "clips": [clip.name for clip in page.clips if clip.name and clip.kind != "real"],
+        "clips": [clip.name for clip in page.clips if clip.name and clip.kind == "generated"],
     }
 
 

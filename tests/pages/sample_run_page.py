@@ -4,6 +4,7 @@ import hashlib
 import io
 import math
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,15 @@ REASONS = ("too_quiet", "burnt_in_text", "near_duplicate", "not_media", "static_
 ATTACK = '</script><script>window.attacked=1</script><img src=x onerror="window.attacked=1">\'"&'
 
 
-def encode_clip(path: Path, *, frames: int = 24, seed: int = 0, colour: tuple[int, int, int] = (240, 90, 60)) -> Path:
+def encode_clip(
+    path: Path,
+    *,
+    frames: int = 24,
+    seed: int = 0,
+    colour: tuple[int, int, int] = (240, 90, 60),
+    sound_late_s: float = 0.0,
+    with_sound: bool = True,
+) -> Path:
     """A bar that flashes, with a tone at each flash: H.264 and AAC, 64x64, 24 fps."""
     rng = np.random.default_rng(seed)
     rate, fps = 16_000, 24
@@ -69,18 +78,21 @@ def encode_clip(path: Path, *, frames: int = 24, seed: int = 0, colour: tuple[in
         video = container.add_stream("libx264", rate=fps)
         video.width = video.height = 64
         video.pix_fmt = "yuv420p"
-        audio = container.add_stream("aac", rate=rate)
-        audio.layout = "mono"
+        audio = container.add_stream("aac", rate=rate) if with_sound else None
+        if audio is not None:
+            audio.layout = "mono"
         for level in level_F:
             image_HWC = np.repeat(background_HW[:, :, None], 3, axis=2)
             image_HWC[10:54, 12:26] = np.array(colour) * (0.12 + 0.88 * min(1.0, float(level)))
             frame = av.VideoFrame.from_ndarray(np.clip(image_HWC, 0, 255).astype(np.uint8), format="rgb24")
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        sound = av.AudioFrame.from_ndarray(samples_L[None, :], format="fltp", layout="mono")
-        sound.sample_rate = rate
-        container.mux(audio.encode(sound))
-        container.mux(audio.encode(None))
+        if audio is not None:
+            sound = av.AudioFrame.from_ndarray(samples_L[None, :], format="fltp", layout="mono")
+            sound.sample_rate = rate
+            sound.pts, sound.time_base = round(sound_late_s * rate), Fraction(1, rate)
+            container.mux(audio.encode(sound))
+            container.mux(audio.encode(None))
     return path
 
 

@@ -66,3 +66,17 @@ def test_a_truncated_clip_never_raises(tmp_path: Path) -> None:
         cut.write_bytes(whole[:length])
         media = read_clip(cut)
         assert media.problem or media.poster
+
+
+def test_sound_that_starts_later_than_the_picture_is_drawn_later(tmp_path: Path) -> None:
+    at_once = read_clip(encode_clip(tmp_path / "a.mp4")).sound
+    later = read_clip(encode_clip(tmp_path / "b.mp4", sound_late_s=0.25)).sound
+    assert later.index(max(later)) - at_once.index(max(at_once)) == pytest.approx(6, abs=1)
+    assert max(later[:6]) == 0
+
+
+def test_a_clip_without_sound_has_no_sound_trace(tmp_path: Path) -> None:
+    media = read_clip(encode_clip(tmp_path / "mute.mp4", with_sound=False))
+    assert media.sound == []
+    assert len(media.picture) == 24
+    assert media.problem == ""

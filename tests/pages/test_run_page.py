@@ -1,5 +1,6 @@
 """The page of a run: everything that happened is on it, nothing that came from outside can act on it."""
 
+import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -257,3 +258,11 @@ def test_write_replaces_the_page_whole(tmp_path: Path) -> None:
     write_run_page(path, bare(title="Second"))
     assert "<title>Second · NAVA</title>" in path.read_text()
     assert [found.name for found in path.parent.iterdir()] == ["index.html"]
+
+
+def test_numbers_that_are_not_finite_are_left_out_of_charts(rich: RunPage) -> None:
+    lost = replace(rich.stages[0], last_validation_loss=math.nan)
+    broken = metric("m", "Metric", math.nan, 0.1)
+    html = render_run_page(bare(stages=[lost], metrics=[broken]))
+    assert "nan" not in re.sub(r"<(style|script)>.*?</\1>", "", html, flags=re.S)
+    assert 'class="delta' not in html
