@@ -11,7 +11,16 @@ from nava.config.conditioning import ConditioningConfig
 from nava.config.encoding import EncodingConfig
 from nava.config.latents import LatentsConfig, VideoCodecConfig
 from nava.data import clip_encoder
-from nava.data.clip_encoder import Corpus, Encoders, encode_shard, fitted_encoders, measure_reconstruction, plan_corpus
+from nava.data.clip_encoder import (
+    Corpus,
+    Encoders,
+    encode_shard,
+    fitted_encoders,
+    load_encoders,
+    measure_reconstruction,
+    plan_corpus,
+)
+from nava.data.clip_media import read_wav
 from nava.data.shards import is_written
 from nava.runtime.errors import InputError
 from tests.data.flash_corpus import write_flash_corpus
@@ -169,3 +178,31 @@ def test_nothing_to_fit_on(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no clip with a picture to fit the video codec on"):
         fitted_encoders(tmp_path, sound, LATENTS, ConditioningConfig(), seed=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_encoders_of_a_package_without_a_part(encoders: Encoders, shards_folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(shards_folder / "codec", tmp_path / "codec")
+    assert load_encoders(copy).identities == encoders.identities
+    (copy / "text" / "config.json").unlink()
+    with pytest.raises(InputError, match="no text encoder in"):
+        load_encoders(copy)
+    shutil.rmtree(copy / "audio")
+    with pytest.raises(InputError, match="no codec in"):
+        load_encoders(copy)
+
+
+def test_reads_come_in_order_beyond_the_window(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clip_encoder, "READS_AHEAD", 3)
+    clips = corpus.of("train", "audio")
+    sounds = list(corpus.sounds(clips, 16_000))
+    assert len(sounds) == len(clips) == 6
+    for clip, sound in zip(clips, sounds, strict=True):
+        assert torch.equal(sound, read_wav(corpus.folder / clip["audio_path"], 16_000))
+
+
+def test_the_sample_for_fitting_follows_the_seed(corpus: Corpus) -> None:
+    clips = corpus.of("train")
+    drawn = {seed: [clip["clip_id"] for clip in clip_encoder._sample(clips, 5, seed)] for seed in (0, 1)}
+    assert drawn[0] != drawn[1]
+    assert drawn[0] == sorted(drawn[0]) == [clip["clip_id"] for clip in clip_encoder._sample(clips, 5, 0)]
+    assert len(clip_encoder._sample(clips, 1000, 0)) == len(clips)

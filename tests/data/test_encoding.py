@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nava.artifacts.clip_manifest import read_clips, write_clips
 from nava.artifacts.handle import Handle
 from nava.artifacts.latent_shard import read_index, read_reconstruction
 from nava.conditioning.text import load_text_encoder
@@ -23,16 +25,16 @@ from nava.runtime.step import Step
 from tests.data.flash_corpus import write_flash_corpus
 
 SECTIONS: dict[str, Any] = {
-    "latents": {"video": {"fit_clips": 12, "fit_blocks": 1200, "subspace_iterations": 3}},
+    "latents": {"video": {"fit_clips": 12, "fit_blocks": 600, "subspace_iterations": 2}},
     "conditioning": {},
-    "encoding": {"clips_per_shard": 8, "reconstruction_clips": 2},
+    "encoding": {"clips_per_shard": 4, "reconstruction_clips": 2},
 }
 KEY = "0123456789abcdef" * 4
 
 
 @pytest.fixture(scope="module")
 def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_flash_corpus(tmp_path_factory.mktemp("corpus"))
+    return write_flash_corpus(tmp_path_factory.mktemp("corpus"), train=12, held_out=2, audio_only=3)
 
 
 def as_step(run_dir: Path, **encoding: Any) -> Step:
@@ -61,16 +63,16 @@ def test_what_the_step_leaves(corpus: Handle, tmp_path: Path, capsys: pytest.Cap
     handle = encode(as_step(tmp_path), corpus)
     folder = tmp_path / "shards" / KEY[:16]
     assert (handle.kind, handle.path) == ("latent_shards", folder)
-    assert handle.meta["clips"] == 30
-    assert handle.meta["by_split"] == {"heldout/av": 4, "train/audio": 6, "train/av": 20}
-    assert handle.meta["by_bucket"] == {"a52": 6, "v13x4x4-a52": 24}
+    assert handle.meta["clips"] == 17
+    assert handle.meta["by_split"] == {"heldout/av": 2, "train/audio": 3, "train/av": 12}
+    assert handle.meta["by_bucket"] == {"a52": 3, "v13x4x4-a52": 14}
     assert handle.meta["truncated_captions"] == 0
     assert json.loads(json.dumps(handle.meta)) == handle.meta
     shards = LatentShards(folder)
     shards.verify()
     batch = shards.read(shards.ids("train", "av"))
     assert batch.video_BCTHW is not None
-    assert batch.video_BCTHW.shape == (20, 48, 13, 4, 4)
+    assert batch.video_BCTHW.shape == (12, 48, 13, 4, 4)
     assert batch.video_BCTHW.square().mean() == pytest.approx(1.0, abs=0.15)
     assert batch.audio_BLC.square().mean() == pytest.approx(2.25, abs=0.4)
     assert "dropped" not in shards.entries
@@ -98,6 +100,7 @@ sys.path.insert(0, os.getcwd())
 repository = types.ModuleType("nava.data.corpus.repository")
 repository.checkout = lambda handle: handle.path
 sys.modules["nava.data.corpus.repository"] = repository
+from nava.artifacts.clip_manifest import read_clips, write_clips
 from nava.artifacts.handle import Handle
 from nava.data import clip_encoder
 from nava.data.encoding import encode
@@ -132,7 +135,7 @@ def test_kill_minus_nine_loses_at_most_the_shard_in_flight(
     )
     monkeypatch.setattr(clip_encoder, "_fit", lambda *_: pytest.fail("the codecs were fitted twice"))
     resumed = encode(as_step(tmp_path / "killed"), corpus)
-    assert encoded == [8, 8, 4]
+    assert encoded == [4, 4, 4]
     monkeypatch.undo()
     replace_checkout(monkeypatch)
     assert encode(as_step(tmp_path / "undisturbed"), corpus).sha256 == resumed.sha256
@@ -144,8 +147,8 @@ def test_long_captions_are_reported(
     step = as_step(tmp_path)
     step.sections["conditioning"] = {"text_rows": 4}
     handle = encode(step, corpus)
-    assert handle.meta["truncated_captions"] == 30
-    assert "30 captions are longer than 4 words" in capsys.readouterr().out
+    assert handle.meta["truncated_captions"] == 17
+    assert "17 captions are longer than 4 words" in capsys.readouterr().out
 
 
 def test_wrong_settings_leave_no_shards(corpus: Handle, tmp_path: Path) -> None:
@@ -154,6 +157,21 @@ def test_wrong_settings_leave_no_shards(corpus: Handle, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown video codec type 'wan22'; known types: block_dct, block_pca"):
         encode(step, corpus)
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_changed_caption_changes_the_hash_and_only_its_shard(
+    corpus: Handle, corpus_folder: Path, tmp_path: Path
+) -> None:
+    """What later steps depend on is the content."""
+    before = encode(as_step(tmp_path / "before"), corpus)
+    changed = shutil.copytree(corpus_folder, tmp_path / "corpus")
+    rows = read_clips(changed).to_pylist()
+    rows = [row | {"caption": "rain", "stage_versions": None} if row["clip_id"] == "audio2000" else row for row in rows]
+    write_clips(changed, rows)
+    after = encode(as_step(tmp_path / "after"), Handle("corpus_version", str(changed), "1" * 64))
+    assert before.sha256 != after.sha256
+    first, second = files_of(before.path), files_of(after.path)
+    assert {name for name in first if first[name] != second[name]} == {"a52/00000.safetensors", "index.parquet"}
 
 
 def test_another_kind_of_handle(tmp_path: Path) -> None:

@@ -122,6 +122,30 @@ def test_a_batch_may_be_changed_without_changing_the_set(folder: Path) -> None:
     assert torch.equal(shards.read(["a"]).audio_BLC[0], clip_tensors("a", "av")["audio_BLC"])
 
 
+def test_a_large_set_keeps_few_files_open_and_nothing_in_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nava.data.shards.OPEN_SHARDS", 2)
+    shards = LatentShards(folder, cache_mb=0)
+    for _ in range(2):
+        for clip_id in shards.ids():
+            batch = shards.read([clip_id])
+            written = clip_tensors(clip_id, shards.entries[clip_id].modality)
+            assert torch.equal(batch.audio_BLC[0], written["audio_BLC"])
+    assert len(shards._open) == 2
+    assert not shards._whole
+
+
+def test_a_small_set_is_read_from_disk_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards = LatentShards(folder)
+    first = shards.read(shards.ids("train", "av"))
+    monkeypatch.setattr(shards, "_load", lambda shard: pytest.fail(f"{shard} was read again"))
+    again = shards.read(shards.ids("train", "av"))
+    assert torch.equal(first.audio_BLC, again.audio_BLC)
+
+
+def test_codec_folder_lies_beside_the_index(folder: Path) -> None:
+    assert LatentShards(folder).codec_folder == folder / "codec"
+
+
 def test_clips_of_other_sizes_are_not_batched(tmp_path: Path) -> None:
     shards = LatentShards(write_set(tmp_path, {"a": "av", "long": "audio"}, {"long": (9, 6)}))
     with pytest.raises(InputError, match="a is in bucket v3x2x2-a5, long in a9"):
