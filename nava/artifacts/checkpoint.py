@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from nava.runtime.errors import NavaError
 from nava.runtime.hashing import sha256_file
 from nava.runtime.storage import read_json, write_json
 
@@ -51,7 +52,7 @@ class CheckpointManifest:
     schema_version: int = SCHEMA_VERSION
 
 
-class CheckpointDamaged(Exception):  # noqa: N818 - a finding of the scan, handled there
+class CheckpointDamagedError(NavaError):
     """A checkpoint that must not be used, and why."""
 
 
@@ -108,8 +109,8 @@ def latest_complete(root: Path, config_hash: str, warn: Callable[[str], None]) -
         try:
             found = verify(folder)
             if found.config_hash != config_hash:
-                raise CheckpointDamaged("it was made with another configuration")
-        except CheckpointDamaged as reason:
+                raise CheckpointDamagedError("it was made with another configuration")
+        except CheckpointDamagedError as reason:
             warn(f"checkpoint {folder.name} is not used: {reason}; trying the one before")
             continue
         return folder
@@ -120,17 +121,17 @@ def verify(folder: Path) -> CheckpointManifest:
     """Read the manifest and check every file against it.
 
     Raises:
-        CheckpointDamaged: the manifest or a file is missing, unreadable, of another version, or changed.
+        CheckpointDamagedError: the manifest or a file is missing, unreadable, of another version, or changed.
     """
     manifest = read_manifest(folder)
     for name, record in manifest.files.items():
         path = folder / name
         if not path.is_file():
-            raise CheckpointDamaged(f"file {name} is missing")
+            raise CheckpointDamagedError(f"file {name} is missing")
         if path.stat().st_size != record.size_bytes:
-            raise CheckpointDamaged(f"file {name} has {path.stat().st_size} bytes instead of {record.size_bytes}")
+            raise CheckpointDamagedError(f"file {name} has {path.stat().st_size} bytes instead of {record.size_bytes}")
         if sha256_file(path) != record.sha256:
-            raise CheckpointDamaged(f"file {name} is not what was written (its sha256 differs)")
+            raise CheckpointDamagedError(f"file {name} is not what was written (its sha256 differs)")
     return manifest
 
 
@@ -138,20 +139,20 @@ def read_manifest(folder: Path) -> CheckpointManifest:
     """Read a checkpoint's manifest without checking the files.
 
     Raises:
-        CheckpointDamaged: missing, unreadable or of another version.
+        CheckpointDamagedError: missing, unreadable or of another version.
     """
     path = folder / MANIFEST_FILE
     if not path.is_file():
-        raise CheckpointDamaged(f"{MANIFEST_FILE} is missing, so the save did not finish")
+        raise CheckpointDamagedError(f"{MANIFEST_FILE} is missing, so the save did not finish")
     try:
         value = read_json(path)
         version = value["schema_version"]
         if version != SCHEMA_VERSION:
-            raise CheckpointDamaged(f"{MANIFEST_FILE} has version {version}; this code reads {SCHEMA_VERSION}")
+            raise CheckpointDamagedError(f"{MANIFEST_FILE} has version {version}; this code reads {SCHEMA_VERSION}")
         value["files"] = {_checked_name(name): FileRecord(**record) for name, record in value["files"].items()}
         return CheckpointManifest(**value)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointDamaged(f"{MANIFEST_FILE} cannot be read ({error})") from error
+        raise CheckpointDamagedError(f"{MANIFEST_FILE} cannot be read ({error})") from error
 
 
 def _checked_name(name: str) -> str:

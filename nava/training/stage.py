@@ -1,7 +1,7 @@
 """One stage from its start weights to its result: validate, train, validate, write."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nava.artifacts.checkpoint import CheckpointManifest, seal
+from nava.artifacts.checkpoint import CheckpointDamagedError, CheckpointManifest, seal, verify
 from nava.config.diffusion import DiffusionConfig
 from nava.config.model import ModelConfig
 from nava.config.training import TrainingConfig
 from nava.data.shards import LatentShards
 from nava.model.backbone import NavaTransformer
+from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import atomic_folder, read_json, write_json
 from nava.training.curves import CurveRow, write_curves
@@ -62,8 +63,9 @@ class StageJob:
     def config_hash(self) -> str:
         """Hash of the configuration, seed and inputs."""
         sections = {"training": asdict(self.training), "model": asdict(self.model), "diffusion": asdict(self.diffusion)}
-        for name in ("checkpoint_every_steps", "keep_checkpoints", "report_every_s"):
-            del sections["training"][name]
+        for item in fields(TrainingConfig):
+            if not item.metadata.get("identity", True):
+                del sections["training"][item.name]
         return sha256_json({**sections, "stage": self.stage, "seed": self.seed, "inputs": self.inputs})
 
 
@@ -74,7 +76,15 @@ def run_stage(job: StageJob) -> Path:
         The folder of the result: averaged and training weights, model configuration, curves, validation, manifest.
     """
     job.training.check()
+    threads = torch.get_num_threads()
     torch.set_num_threads(job.training.threads)
+    try:
+        return _run(job)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run(job: StageJob) -> Path:
     model = NavaTransformer(job.model, seed=job.seed)
     average = _start(job, model)
     first = _first_validation(job, average.weights)
@@ -114,8 +124,22 @@ def _start(job: StageJob, model: NavaTransformer) -> MovingAverage:
     """Give the model the stage's start weights; returns the average that goes with them."""
     if job.previous is None:
         return MovingAverage(model.state_dict())
+    before = _previous_manifest(job.previous)
+    if before.stage != job.stage - 1:
+        raise InputError(
+            f"stage {job.stage} goes on from stage {job.stage - 1}; {job.previous} is of stage {before.stage}"
+        )
     model.load_state_dict(load_file(job.previous / TRAINING_WEIGHTS_FILE))
     return MovingAverage(load_file(job.previous / MODEL_FILE))
+
+
+def _previous_manifest(folder: Path) -> CheckpointManifest:
+    try:
+        return verify(folder)
+    except CheckpointDamagedError as error:
+        raise InputError(
+            f"the result of the stage before, {folder}, is damaged: {error}; remove it and run again"
+        ) from error
 
 
 def _first_validation(job: StageJob, weights: dict[str, Tensor]) -> dict[str, Any]:

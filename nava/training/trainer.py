@@ -14,6 +14,7 @@ from nava.artifacts.checkpoint import CheckpointManifest, latest_complete, read_
 from nava.config.training import TrainingConfig
 from nava.diffusion.loss import LossTerms
 from nava.runtime.errors import NavaError
+from nava.runtime.storage import write_json
 from nava.training.curves import CurveRow, curve_row, read_curves, write_curves
 from nava.training.engine import Engine
 from nava.training.interruption import TrainingStoppedError, stop_on_sigterm
@@ -22,6 +23,7 @@ from nava.training.moving_average import MovingAverage
 from nava.training.schedule import derived_seed, ema_decay, learning_rate
 
 CHECKPOINTS = "checkpoints"
+TIMING_FILE = "timing.json"
 _EMA_FILE = "ema.safetensors"
 _CURVES_FILE = "curves.jsonl"
 _ENGINE_FOLDER = "engine"
@@ -79,6 +81,7 @@ class StageTrainer:
         self._weights = weights
         self._batches = batches
         self._objective = objective
+        self._workdir = workdir
         self._checkpoints = workdir / CHECKPOINTS
         self._log = log
 
@@ -111,7 +114,7 @@ class StageTrainer:
             NonFiniteLossError: before anything is saved.
             TrainingStoppedError: after SIGTERM, once the step is finished and saved.
         """
-        report = _Report(self, self._log)
+        report, started, first = _Report(self, self._log), time.monotonic(), self.done
         with stop_on_sigterm() as stop:
             for row in progress(self._rows(), self.steps - self.done, f"stage {self.stage} steps"):
                 report.add(row)
@@ -123,6 +126,11 @@ class StageTrainer:
                         f"stage {self.stage} was asked to stop (SIGTERM): {self.done} of {self.steps} steps are saved; "
                         "the same command goes on from there"
                     )
+        # Times differ from run to run, so they stay out of the result.
+        seconds = round(time.monotonic() - started, 2)
+        write_json(
+            self._workdir / TIMING_FILE, {"first_step": first + 1, "steps": self.done - first, "seconds": seconds}
+        )
 
     def _rows(self) -> Iterator[CurveRow]:
         while self.done < self.steps:

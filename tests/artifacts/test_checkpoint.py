@@ -11,7 +11,7 @@ import pytest
 
 from nava.artifacts.checkpoint import (
     MANIFEST_FILE,
-    CheckpointDamaged,
+    CheckpointDamagedError,
     CheckpointManifest,
     latest_complete,
     read_manifest,
@@ -126,7 +126,7 @@ def test_a_manifest_of_another_version_is_refused(root: Path) -> None:
     folder = root / "step-00000030"
     value = json.loads((folder / MANIFEST_FILE).read_text()) | {"schema_version": 99}
     (folder / MANIFEST_FILE).write_text(json.dumps(value))
-    with pytest.raises(CheckpointDamaged, match="version 99"):
+    with pytest.raises(CheckpointDamagedError, match="version 99"):
         read_manifest(folder)
 
 
@@ -136,7 +136,7 @@ def test_a_manifest_may_not_point_outside(root: Path, name: str) -> None:
     value = json.loads((folder / MANIFEST_FILE).read_text())
     value["files"][name] = value["files"].pop("curves.jsonl")
     (folder / MANIFEST_FILE).write_text(json.dumps(value))
-    with pytest.raises(CheckpointDamaged, match="leads outside"):
+    with pytest.raises(CheckpointDamagedError, match="leads outside"):
         verify(folder)
 
 

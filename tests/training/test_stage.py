@@ -133,7 +133,6 @@ def test_a_checkpoint_of_another_configuration_is_not_used(straight: Path, tmp_p
 
 
 def test_the_next_stage_starts_from_both_kinds_of_weights(straight: Path, tmp_path: Path) -> None:
-    seen: dict[str, torch.Tensor] = {}
     job = replace(stage_job(tmp_path, "plain"), stage=3, previous=straight)
     tiny_steps = replace(job.training.stage3, steps=1, warmup_steps=10**9)
     result = run_stage(replace(job, training=replace(job.training, stage3=tiny_steps, ema_decay=0.0)))
@@ -166,6 +165,23 @@ def test_a_loss_that_is_not_finite_stops_before_saving_and_names_the_clips(tmp_p
     for name in checkpoints(tmp_path) if (tmp_path / "checkpoints").exists() else []:
         weights = load_file(tmp_path / "checkpoints" / name / "ema.safetensors")
         assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+def test_a_damaged_or_wrong_stage_before_is_refused(straight: Path, tmp_path: Path) -> None:
+    before = shutil.copytree(straight, tmp_path / "before")
+    job = replace(stage_job(tmp_path / "after", "plain"), stage=3, previous=before)
+    with pytest.raises(InputError, match="is of stage 2"):
+        run_stage(replace(job, stage=2))
+    (before / "model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match=r"model.safetensors has 0 bytes .*; remove it and run again"):
+        run_stage(job)
+    assert not (tmp_path / "after").exists()
+
+
+def test_times_are_kept_beside_the_result(straight: Path) -> None:
+    timing = json.loads((straight.parent / "timing.json").read_text())
+    assert (timing["first_step"], timing["steps"]) == (1, 6)
+    assert timing["seconds"] >= 0
 
 
 def test_a_wrong_setting_stops_before_anything_is_written(tmp_path: Path) -> None:
