@@ -36,9 +36,9 @@ def lifecycle(
 
     Args:
         recipe: What to run and at which size: the name of a file in nava/config/recipes.
-        source: Folder of raw media (video and audio files, optional .vtt transcripts). Empty: the recipe's seeded synthetic media.
+        source: Folder of raw media, with optional .vtt transcripts. Empty: the recipe's seeded synthetic media.
         workspace: Folder under which runs lie.
-        name: The run's folder under the workspace. Empty: the recipe's name. Runs that share a folder share finished steps.
+        name: The run's folder under the workspace. Empty: the recipe's name. Runs in one folder share steps.
         seed: Seed of the synthetic media, of training and of sampling.
         promotion_policy: auto moves the alias champion when the gate passes; manual leaves the version a candidate.
         overrides: Further settings, each section.setting=value, e.g. training.batch_size=8.
@@ -66,7 +66,7 @@ def lifecycle(
         stage2 = train(run=run, shards=shards, stage=2, previous=stage1).set_display_name("train_stage2").output
         checkpoint = train(run=run, shards=shards, stage=3, previous=stage2).set_display_name("train_stage3").output
 
-        evaluation = evaluate(run=run, checkpoint=checkpoint, shards=shards).output
+        evaluation = evaluate(run=run, checkpoint=checkpoint, shards=shards, corpus=corpus).output
         verdict = gate(run=run, evaluation=evaluation).output
         model_version = register(
             run=run, evaluation=evaluation, verdict=verdict, checkpoint=checkpoint, shards=shards, corpus=corpus

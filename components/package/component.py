@@ -21,6 +21,6 @@ def package(run: dict, model_version: dict, checkpoint: dict, shards: dict) -> d
         "nava.registry.package_step.package",
         name="package",
         run=run,
-        sections=["registry"],
+        sections=["registry", "generation"],
         inputs={"model_version": model_version, "checkpoint": checkpoint, "shards": shards},
     )

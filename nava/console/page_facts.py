@@ -16,6 +16,7 @@ from nava.artifacts.evaluation_result import (
     MetricEntry,
 )
 from nava.artifacts.evaluation_result import Estimate as Measured
+from nava.console.pipeline_ir import from_repository
 from nava.console.recorded_run import STAGES, RecordedRun
 from nava.pages.run_facts import (
     Arm,
@@ -260,7 +261,7 @@ def _clip(run: RecordedRun, folder: Path, clip: GalleryClip, kind: Any, label: s
         family=clip.family,
         seed=clip.seed,
         note=clip.note,
-        name=_href(run, path),
+        name=from_repository(path),
         href=_href(run, path),
     )
 
@@ -339,7 +340,7 @@ def serve_check(run: RecordedRun) -> ServeCheckFacts | None:
     report = read_json(handle.path / "report.json")
     path = handle.path / "served.mp4"
     prompt = report["request"]["prompt"]
-    clip = ClipFacts(path, prompt, "served over HTTP", "served", name=_href(run, path), href=_href(run, path))
+    clip = ClipFacts(path, prompt, "served over HTTP", "served", name=from_repository(path), href=_href(run, path))
     return ServeCheckFacts(passed=True, clip=clip, facts=report["clip"])
 
 
@@ -376,7 +377,7 @@ def run_record(run: RecordedRun) -> dict[str, Any]:
 
 def commands(run: RecordedRun) -> list[Command]:
     """What to do next, as commands for the project's root."""
-    here = os.path.relpath(run.run_dir)
+    here = from_repository(run.run_dir)
     found = []
     if run.handle("package"):
         found.append(Command("Serve the champion", f".venv/bin/nava serve --run-dir {here} --port 3000"))

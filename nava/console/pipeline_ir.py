@@ -4,6 +4,7 @@ KFP's schema check does not notice a reference that leads nowhere, so the refere
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,15 @@ def project_root() -> Path:
         if (root / "pipelines").is_dir() and (root / "components").is_dir():
             return root
     raise InputError("pipelines/ and components/ are not here; run from a checkout of the repository")
+
+
+def from_repository(path: Path) -> str:
+    """A path relative to the repository (or, without one, to the current folder), for people and machines."""
+    try:
+        root = project_root()
+    except InputError:
+        root = Path.cwd()
+    return os.path.relpath(path, root)
 
 
 def load_pipeline(name: str) -> Any:

@@ -10,7 +10,6 @@ from nava.artifacts.clip_manifest import ClipRow, Status
 from nava.artifacts.evaluation_result import EvaluationResult
 from nava.artifacts.source_manifest import IgnoredFile, Source, read_ignored, read_sources
 from nava.runtime.handle import Handle
-from nava.runtime.storage import read_json
 from nava.runtime.store import RunRow, StepRow
 
 STAGES = ("train_stage1", "train_stage2", "train_stage3")
@@ -84,14 +83,6 @@ class RecordedRun:
         reasons = Counter(clip_manifest.count_reasons(self.clips))
         reasons.update(str(file.reason) for file in self.ignored)
         return dict(reasons.most_common())
-
-    def validations(self) -> dict[str, dict[str, Any]]:
-        """What each finished stage measured before and after, by `stage1`.."""
-        found = {}
-        for step in STAGES:
-            if handle := self.handle(step):
-                found[step.removeprefix("train_")] = read_json(handle.path / "validation.json")
-        return found
 
     @cached_property
     def evaluation_dir(self) -> Path | None:

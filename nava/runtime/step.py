@@ -1,12 +1,13 @@
 """Steps: the unit of work of a pipeline, with an identity, a place of its own, and a record it keeps of itself.
 
 A step's key is the hash of its input hashes, the slice of configuration it reads, and the digest of the code it runs.
-Its working folder lies under that key. A step whose result exists returns at once; one that was killed finds its folder,
-and what it finished there, again.
+Its working folder lies under that key. A step whose result exists returns at once; one that was killed finds its
+folder, and what it finished there, again.
 """
 
 import fcntl
 import importlib
+import inspect
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -119,8 +120,8 @@ def execute(
         sections: the sections of configuration the function may read.
         inputs: handles as JSON, passed as keyword arguments; None for an absent one.
         parameters: further keyword arguments, part of the identity.
-        identity: dotted name of a function `(Step) -> str` for what else the result depends on (the files of a folder,
-            the champion).
+        identity: dotted name of a function `(Step, **handles) -> str` for what else the result depends on (the files of
+            a folder, the champion); it is given those handles that it names as parameters.
 
     Returns:
         The handle of the result, as JSON.
@@ -181,7 +182,7 @@ class _StepCall:
         resolved = read_json(Path(self.reference.config_uri))
         step = self._step(resolved, sections)
         handles = {name: Handle.from_dict(value) if value else None for name, value in self.inputs.items()}
-        step.key = self._key(resolved, sections, handles, load_function(identity)(step) if identity else "")
+        step.key = self._key(resolved, sections, handles, _extra_identity(identity, step, handles))
         step.workdir = step.run_dir / "steps" / self.name / step.key[:KEY_DIGITS]
         step.workdir.mkdir(parents=True, exist_ok=True)
         step.progress = Progress(step.workdir / "progress.json")
@@ -214,6 +215,15 @@ class _StepCall:
                 "code": code_digest(self.function.rpartition(".")[0]),
             }
         )
+
+
+def _extra_identity(identity: str | None, step: Step, handles: dict[str, Handle | None]) -> str:
+    """What an identity function says, given the handles among its parameters."""
+    if identity is None:
+        return ""
+    function = load_function(identity)
+    wanted = inspect.signature(function).parameters
+    return str(function(step, **{name: handle for name, handle in handles.items() if name in wanted}))
 
 
 def load_function(dotted: str) -> Callable[..., Any]:
