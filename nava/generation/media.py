@@ -111,8 +111,10 @@ def _checked_samples(samples: np.ndarray) -> np.ndarray:
 
 
 def _video_stream(container: Any, frames: np.ndarray, rate: Fraction, crf: int) -> Any:
-    # One thread: with several, the bytes may differ from run to run.
-    stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf)})
+    # One thread, or the bytes may differ from run to run; and x264's exact rate control: its fast one reads past the
+    # edge of frames as small as 64 x 64, so that their bytes depend on what the memory held before.
+    options = {"crf": str(crf), "x264-params": "cpu-independent=1"}
+    stream = container.add_stream("libx264", rate=rate, options=options)
     stream.codec_context.thread_count = 1
     stream.height, stream.width = frames.shape[1:3]
     stream.pix_fmt = "yuv420p"
