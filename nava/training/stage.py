@@ -85,11 +85,11 @@ def run_stage(job: StageJob) -> Path:
 
 
 def _run(job: StageJob) -> Path:
+    pools = clip_pools(job.shards, "train", job.training)
+    batches = MicroBatches(job.training, job.stage, job.seed, pools)
     model = NavaTransformer(job.model, seed=job.seed)
     average = _start(job, model)
     first = _first_validation(job, average.weights)
-    pools = clip_pools(job.shards, "train", job.training)
-    batches = MicroBatches(job.training, job.stage, job.seed, pools)
     engine = create_engine(job.training, model)
     try:
         trainer = StageTrainer(

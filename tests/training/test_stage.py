@@ -178,6 +178,17 @@ def test_a_damaged_or_wrong_stage_before_is_refused(straight: Path, tmp_path: Pa
     assert not (tmp_path / "after").exists()
 
 
+@pytest.mark.parametrize(("paired", "audio_only", "word"), [(0, 6, "audio-video clips"), (6, 0, "audio clips")])
+def test_a_corpus_without_a_modality_is_refused_at_once(
+    tmp_path: Path, paired: int, audio_only: int, word: str
+) -> None:
+    job = stage_job(tmp_path / "new", "plain")
+    job = replace(job, training=replace(job.training, soundtracks_as_audio=False))
+    with pytest.raises(InputError, match=f"stage 2 trains on {word}, but the training split has none"):
+        run_stage(replace(job, shards=LatentsInMemory(paired, audio_only)))
+    assert not (tmp_path / "new").exists()
+
+
 def test_times_are_kept_beside_the_result(straight: Path) -> None:
     timing = json.loads((straight.parent / "timing.json").read_text())
     assert (timing["first_step"], timing["steps"]) == (1, 6)
