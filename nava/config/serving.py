@@ -1,6 +1,8 @@
 """How a package is tried out over HTTP before it may be promoted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+NOT_IDENTITY = {"identity": False}
 
 
 @dataclass
@@ -9,11 +11,9 @@ class ServingConfig:
 
     service: str = "deploy/service.py"  # relative to the root of the project
     service_class: str = "NavaService"
-    host: str = "127.0.0.1"
-    start_timeout_s: float = 120.0
-    request_timeout_s: float = 120.0
-    prompt: str = "A red bar flashes on a black screen with a low tone at each flash."
-    request_seed: int = 0
-    sampling_steps: int = 20
-    text_scale: float = 1.0
-    align_scale: float = 2.0
+    host: str = field(default="127.0.0.1", metadata=NOT_IDENTITY)
+    start_timeout_s: float = field(default=120.0, metadata=NOT_IDENTITY)
+    request_timeout_s: float = field(default=120.0, metadata=NOT_IDENTITY)
+    prompt: str = "A red bar flashes on a dark background, and a low tone sounds at each flash."
+    seed: int = 0
+    sampling_steps: int | None = None  # None: as the package was evaluated

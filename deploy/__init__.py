@@ -1,0 +1,1 @@
+"""The BentoML service and how it is rolled out."""

@@ -1,0 +1,1 @@
+"""Model versions, aliases, promotion and its ledger, on MLflow."""

@@ -1,0 +1,183 @@
+"""Moves the alias champion, forwards and back, and writes down every move.
+
+The ledger comes first and decides: its entries are numbered in one transaction each, so two promoters cannot both
+succeed. The alias follows; a process killed in between is made good by whoever comes next.
+"""
+
+import getpass
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nava.artifacts.promotion_ledger import LedgerEntry, verify_ledger
+from nava.config.registry import RegistryConfig
+from nava.registry.ledger import Ledger, PromotionConflict, next_position
+from nava.registry.mlflow_registry import CHAMPION, LEDGER_HEAD_TAG, PREVIOUS, MlflowRegistry
+from nava.runtime.errors import InputError
+from nava.runtime.hashing import sha256_json
+from nava.runtime.store import utc_now
+
+AUTO, MANUAL = "auto", "manual"
+
+
+@dataclass(frozen=True)
+class Move:
+    """A wish to make a version the champion.
+
+    Attributes:
+        to_version: the version.
+        expected: the champion that the decision was about; None: there was none.
+        actor: who asks.
+        evidence: sha256 of what the decision rests on, by artifact kind.
+        approval: `policy`, `approved_by`, and `reason` where one is given.
+        action: `promote` or `rollback`.
+    """
+
+    to_version: int
+    expected: int | None
+    actor: str
+    evidence: dict[str, str]
+    approval: dict[str, str]
+    action: str = "promote"
+    # Tells apart requests that are alike but were meant anew, such as two rollbacks between the same versions.
+    occasion: str = ""
+
+    @property
+    def request(self) -> str:
+        """Identity of the wish: asked for again, it is the same one."""
+        return sha256_json(
+            {
+                "action": self.action,
+                "to": self.to_version,
+                "expected": self.expected,
+                "evidence": self.evidence,
+                "occasion": self.occasion,
+            }
+        )
+
+
+class Promotions:
+    """The champion of a registered model and its history.
+
+    Args:
+        config: names the model, the registry and the store.
+        run_dir: root of the run; holds the embedded ones.
+    """
+
+    def __init__(self, config: RegistryConfig, run_dir: Path) -> None:
+        self.registry, self.ledger = MlflowRegistry(config, run_dir), Ledger(config, run_dir)
+
+    def promote(self, move: Move) -> LedgerEntry:
+        """Make a version the champion, if the champion is the expected one; return the ledger's entry.
+
+        A move that the ledger already has is not entered again: its alias is made good if a kill left it behind, and a
+        move that was superseded since (by a rollback, say) stays superseded.
+
+        Raises:
+            InputError: there is no such version.
+            LedgerBroken: the ledger was tampered with.
+            PromotionConflict: the champion is another than expected; nothing was moved.
+        """
+        if self.registry.version(move.to_version) is None:
+            raise InputError(f"model {self.ledger.model} has no version {move.to_version}")
+        head = self.settle()
+        known = self.ledger.find(move.request)
+        if known is not None:
+            return known
+        champion = self.registry.aliases().get(CHAMPION)
+        recorded = head.to_version if head else None
+        if champion != recorded:
+            raise PromotionConflict(
+                f"the alias {CHAMPION} of {self.ledger.model} stands at {_named(champion)}, but the ledger says "
+                f"{_named(recorded)}: somebody moved it by hand; put it back before promoting"
+            )
+        entry = self.ledger.append(lambda last: self._entry(move, last))
+        self.settle()
+        return entry
+
+    def rollback(self, actor: str, reason: str, to_version: int | None = None) -> LedgerEntry:
+        """Make an earlier version champion again: the one with the alias `previous`, or `to_version`.
+
+        Raises:
+            InputError: there is nothing to go back to, or it is the champion already.
+        """
+        head = self.settle()
+        aliases = self.registry.aliases()
+        target = aliases.get(PREVIOUS) if to_version is None else to_version
+        if head is None or target is None:
+            raise InputError(f"model {self.ledger.model} has no earlier champion to go back to")
+        if target == head.to_version:
+            raise InputError(f"{self.ledger.model} v{target} is the champion already")
+        approval = {"policy": MANUAL, "approved_by": actor, "reason": reason}
+        return self.promote(Move(target, head.to_version, actor, {}, approval, "rollback", head.entry_hash))
+
+    def settle(self) -> LedgerEntry | None:
+        """Verify the ledger and bring the aliases to its last entry where a kill left them one move behind."""
+        entries = self.ledger.entries()
+        known_head = self.registry.model_tag(LEDGER_HEAD_TAG)
+        # The registry's head may be one entry behind, never ahead: then entries were cut off.
+        verify_ledger(entries)
+        if known_head and known_head not in {entry.entry_hash for entry in entries}:
+            verify_ledger(entries, expected_head=known_head)
+        if not entries:
+            return None
+        last = entries[-1]
+        if self.registry.aliases().get(CHAMPION) == last.from_version:
+            self._move_aliases(last)
+        elif known_head != last.entry_hash:
+            self.registry.tag_model(LEDGER_HEAD_TAG, last.entry_hash)
+        self.ledger.export()
+        return last
+
+    def _move_aliases(self, entry: LedgerEntry) -> None:
+        if entry.from_version is not None:
+            self.registry.move_alias(PREVIOUS, entry.from_version)
+        self.registry.move_alias(CHAMPION, entry.to_version)
+        self.registry.tag_model(LEDGER_HEAD_TAG, entry.entry_hash)
+
+    def _entry(self, move: Move, last: LedgerEntry | None) -> LedgerEntry:
+        champion = last.to_version if last else None
+        if champion != move.expected:
+            raise PromotionConflict(
+                f"{self.ledger.model} v{move.to_version} was judged against {_named(move.expected)}, but the "
+                f"champion is now {_named(champion)}: run the gate again"
+            )
+        sequence, previous = next_position(last)
+        entry = LedgerEntry(
+            sequence=sequence,
+            recorded_at=utc_now(),
+            actor=move.actor,
+            action=move.action,
+            model=self.ledger.model,
+            from_version=champion,
+            to_version=move.to_version,
+            evidence=move.evidence,
+            approval=move.approval,
+            request=move.request,
+            previous_hash=previous,
+        )
+        return replace(entry, entry_hash=entry.computed_hash())
+
+
+def rollback_run(run_dir: Path, reason: str, config: RegistryConfig | None = None) -> str:
+    """Roll the champion of a run back; return what was done, for the terminal."""
+    entry = Promotions(config or RegistryConfig(), run_dir).rollback(getpass.getuser(), reason)
+    return f"champion: {entry.model} v{entry.from_version} -> v{entry.to_version} (ledger entry {entry.sequence})"
+
+
+def promote_by_hand(run_dir: Path, version: int, reason: str, config: RegistryConfig | None = None) -> str:
+    """Make a version champion on a person's word; return what was done, for the terminal."""
+    promotions = Promotions(config or RegistryConfig(), run_dir)
+    actor, head = getpass.getuser(), promotions.settle()
+    if head is not None and head.to_version == version:
+        raise InputError(f"{head.model} v{version} is the champion already")
+    approval = {"policy": MANUAL, "approved_by": actor, "reason": reason}
+    expected = head.to_version if head else None
+    occasion = head.entry_hash if head else ""
+    entry = promotions.promote(Move(version, expected, actor, {}, approval, occasion=occasion))
+    return (
+        f"champion: {entry.model} {_named(entry.from_version)} -> v{entry.to_version} (ledger entry {entry.sequence})"
+    )
+
+
+def _named(version: int | None) -> str:
+    return "no version" if version is None else f"v{version}"

@@ -1,0 +1,1 @@
+"""What runs behind the service in deploy/, and the check that a package really serves."""

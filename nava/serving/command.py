@@ -1,0 +1,91 @@
+"""The command line and the environment that start the service on a package."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import nava
+from nava.config.registry import RegistryConfig
+from nava.config.serving import ServingConfig
+from nava.runtime.errors import InputError
+
+PACKAGE_VARIABLE, SHA256_VARIABLE, KEY_VARIABLE = "NAVA_PACKAGE", "NAVA_PACKAGE_SHA256", "NAVA_PUBLIC_KEY"
+
+
+@dataclass(frozen=True)
+class ServedPackage:
+    """A package and the key to verify it with."""
+
+    uri: str
+    sha256: str
+    public_key: Path
+
+
+def project_root() -> Path:
+    """The folder that holds `nava` and `deploy`."""
+    return Path(next(iter(nava.__path__))).resolve().parent
+
+
+def service_file(config: ServingConfig) -> Path:
+    """The service's source. InputError when the path leads outside the project or there is no such file."""
+    root = project_root()
+    path = (root / config.service).resolve()
+    if not path.is_relative_to(root) or path.suffix != ".py" or not path.is_file():
+        raise InputError(
+            f"serving.service is '{config.service}', but there is no such file under {root}: the service is not part "
+            "of the installed package, run from a checkout of the repository"
+        )
+    return path
+
+
+def bentoml_command(config: ServingConfig, host: str, port: int) -> list[str]:
+    """What starts the service; it reads the package from the environment, see `service_environment`."""
+    relative = service_file(config).relative_to(project_root()).with_suffix("")
+    target = f"{'.'.join(relative.parts)}:{config.service_class}"
+    options = ["--host", host, "--port", str(port), "--working-dir", str(project_root())]
+    return [sys.executable, "-m", "bentoml", "serve", target, *options]
+
+
+def service_environment(package: ServedPackage, home: Path) -> dict[str, str]:
+    """The variables that say what to serve; BentoML keeps what it writes under `home` and reports to nobody."""
+    return {
+        PACKAGE_VARIABLE: package.uri,
+        SHA256_VARIABLE: package.sha256,
+        KEY_VARIABLE: str(package.public_key),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_HOME": str(home),
+    }
+
+
+def champion_package(run_dir: Path, config: RegistryConfig | None = None) -> ServedPackage:
+    """The champion's package. InputError when there is no champion, or it was never packaged."""
+    from nava.artifacts.signature import PUBLIC_KEY_FILE
+    from nava.registry.mlflow_registry import PACKAGE_SHA256_TAG, PACKAGE_URI_TAG
+    from nava.registry.package_store import key_directory
+    from nava.registry.versions import current_champion
+
+    config = config or RegistryConfig()
+    champion = current_champion(run_dir, config)
+    if champion is None:
+        raise InputError(
+            f"no version in {run_dir} has the alias champion yet: run the life cycle, or promote one by hand"
+        )
+    if PACKAGE_URI_TAG not in champion.tags:
+        raise InputError(f"{champion.name} v{champion.version} was never packaged: run the life cycle again")
+    key = key_directory(config, run_dir) / PUBLIC_KEY_FILE
+    return ServedPackage(champion.tags[PACKAGE_URI_TAG], champion.tags[PACKAGE_SHA256_TAG], key)
+
+
+def serve_command(run_dir: Path, port: int = 3000, config: ServingConfig | None = None) -> list[str]:
+    """The whole command line that serves the champion, to copy: `env NAME=value ... python -m bentoml ...`."""
+    config = config or ServingConfig()
+    environment = service_environment(champion_package(run_dir), run_dir.resolve() / "bentoml")
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    return ["env", *variables, *bentoml_command(config, config.host, port)]
+
+
+def serve_champion(run_dir: Path, port: int) -> int:
+    """Serve the champion until interrupted; gives this process away to the server."""
+    command = serve_command(run_dir, port)
+    os.execvp(command[0], command)  # noqa: S606 - a list, no shell
