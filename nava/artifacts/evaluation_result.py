@@ -11,10 +11,10 @@ A directory; nothing in it depends on time, path or machine, so its hash is a fu
      "seed": 7,                                # of the noise and of the bootstrap
      "checkpoint": {"sha256", "weights_sha256"},   # what was evaluated
      "shards_sha256": "...",
-     "sampler": {"solver", "steps"},
-     "variants": [{"name", "label", "kind", "text_scale", "align_scale"}],
-         # kind: "generated" | "untrained" | "real" | "codec"; scales null for the last two
-     "families": [{"name", "split", "available", "evaluated", "scored"}],   # clips that exist / used; scored = the gate's
+     "sampler": {"solver", "steps", "shift"},
+     "variants": [{"name", "label", "guidance": {"video": {"text", "align", "timbre"}, "audio": {...}} | null}],
+         # name: guided | no_align | untrained | codec | real; guidance is null for the last two
+     "families": [{"name", "split", "available", "evaluated", "scored"}],   # clips there are / used
          # split: "heldout", or "train" where the corpus is too small to hold clips out: then nothing is primary
      "metrics": [MetricEntry],                 # in the order of the page; skipped ones included, with the reason
      "statements": [{"family", "learned", "text"}],   # learned: true | false | null (not measured)
@@ -226,6 +226,13 @@ class EvaluationResult:
     def primary(self) -> list[MetricEntry]:
         """The metrics a gate decides on, measured or not: a skipped one must not pass for a good one."""
         return [metric for metric in self.metrics if metric.primary]
+
+    def headline(self) -> dict[str, dict[str, float | None]]:
+        """The primary metrics in a few numbers, for logs and handles."""
+        return {
+            metric.name: {"value": metric.value, "ci_low": metric.ci_low, "ci_high": metric.ci_high, "n": metric.n}
+            for metric in self.primary()
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

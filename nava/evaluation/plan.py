@@ -15,6 +15,13 @@ from nava.evaluation.captions import Attribute, named_word, swap_word
 
 GUIDED, NO_ALIGN, UNTRAINED, REAL, CODEC = "guided", "no_align", "untrained", "real", "codec"
 GENERATED = (GUIDED, NO_ALIGN, UNTRAINED)
+LABELS = {
+    GUIDED: "generated",
+    NO_ALIGN: "generated, alignment guidance off",
+    UNTRAINED: "untrained model",
+    REAL: "real held-out clip",
+    CODEC: "real clip through the codecs",
+}
 SCORED_FAMILY = "flash"
 """The family whose synchrony the gate looks at: its events are seen as brightness, which needs no detector."""
 OTHER_FAMILY = "other"
@@ -31,10 +38,10 @@ class HeldoutClip:
 
 @dataclass(frozen=True)
 class Family:
-    """A family of held-out clips and those of them that are evaluated."""
+    """A family of clips: how many there are to evaluate on, and those that are."""
 
     name: str
-    heldout: int
+    available: int
     clips: tuple[HeldoutClip, ...]
     scored: bool
 
@@ -90,13 +97,18 @@ def choose_families(clips: Sequence[HeldoutClip], config: EvaluationConfig) -> l
 
 
 def plan_requests(
-    families: Sequence[Family], attributes: Sequence[Attribute], config: EvaluationConfig, seed: int
+    families: Sequence[Family], attributes: Sequence[Attribute], config: EvaluationConfig, seed: int, with_real: bool
 ) -> list[Request]:
-    """Every clip of the evaluation. Word swaps and the variant without alignment guidance: the scored family only."""
+    """Every clip of the evaluation.
+
+    Baselines and word swaps are for the scored family; the others are generated and compared with their real clips.
+    Without the media of the corpus the codecs' round trip stands for the real clips.
+    """
     shown = _shown_clips(families, config.gallery_clips)
     requests = []
     for family in families:
-        variants = (GUIDED, NO_ALIGN, UNTRAINED, REAL, CODEC) if family.scored else (GUIDED, UNTRAINED, REAL, CODEC)
+        reference = REAL if with_real else CODEC
+        variants = tuple(dict.fromkeys((*GENERATED, CODEC, reference))) if family.scored else (GUIDED, reference)
         first = family.clips[0].clip_id if family.clips else ""
         for variant in variants:
             for clip in family.clips:

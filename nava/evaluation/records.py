@@ -9,7 +9,7 @@ from nava.artifacts.evaluation_result import SampleRecord
 from nava.evaluation.evidence import Evidence, Sample
 from nava.evaluation.metric import ClipValues
 from nava.evaluation.metrics.loss import LossValues
-from nava.evaluation.plan import HeldoutClip, Request, family_of
+from nava.evaluation.plan import GENERATED, HeldoutClip, Request, family_of
 
 UNDEFINED = {
     "sync": "picture or sound does not change",
@@ -38,7 +38,7 @@ def sample_records(evidence: Evidence) -> Iterator[SampleRecord]:
             clip_id=request.clip_id,
             family=request.family,
             variant=request.variant,
-            seed=request.seed,
+            seed=request.seed if request.variant in GENERATED else None,
             prompt=request.prompt,
             changed=_change(request),
             metrics=measures | _correct(sample, shown),

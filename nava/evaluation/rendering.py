@@ -41,7 +41,7 @@ class Renderer:
     """Turns batches into samples.
 
     Attributes:
-        makers: by variant, what makes its clips; a variant without one is left out of the evaluation.
+        makers: by variant, what makes its clips.
         folder: keeps finished batches (`batches/`) and the gallery (`clips/`) across attempts.
         zoom: factor by which the pixels of gallery clips are repeated.
     """
@@ -55,9 +55,7 @@ class Renderer:
         return self.folder / "clips" / f"{request.sample_id}.mp4"
 
     def render(self, batch: Batch) -> list[Sample]:
-        """The samples of a batch, made now or found; none for a variant that cannot be made."""
-        if batch.variant not in self.makers:
-            return []
+        """The samples of a batch, made now or found from an earlier attempt."""
         path = self.folder / "batches" / f"{batch.name}.json"
         if not path.is_file():
             # Gallery clips first: a batch that is there has all of its clips.

@@ -25,7 +25,7 @@ def _learned(metric: MetricEntry, min_gap: float) -> bool | None:
         return None
     if metric.ci_low > min_gap:
         return True
-    real = metric.reference_real
+    real = metric.reference_real or metric.reference_codec
     # A measure that does not see synchrony in the real clips cannot miss it in generated ones.
     return None if real is None or real.ci_low <= min_gap else False
 
@@ -37,7 +37,7 @@ def _text(family: Family, metric: MetricEntry, learned: bool | None, min_gap: fl
     gap = f"gap {metric.value:.2f} [{metric.ci_low:.2f}, {metric.ci_high:.2f}] over {metric.n} prompts"
     if learned:
         return f"{name}: learned. Picture and sound belong together ({gap}; the interval lies above {min_gap:g})."
-    real = metric.reference_real
+    real = metric.reference_real or metric.reference_codec
     ceiling = f"{real.value:.2f} [{real.ci_low:.2f}, {real.ci_high:.2f}]" if real else "not measured"
     if learned is None:
         return (

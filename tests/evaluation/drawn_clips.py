@@ -24,8 +24,8 @@ class Drawn:
     samples: np.ndarray
 
 
-def flash_clip(seed, colour="red", pitch="low", delay_s=0.0, grain=0.0):
-    """A bar that flashes at random events with a tone at each, the tone `delay_s` late; 16x16 pixels."""
+def flash_clip(seed, colour="red", pitch="low", delay_s=0.0, grain=0.0, size=16):
+    """A bar that flashes at random events with a tone at each, the tone `delay_s` late."""
     rng = np.random.default_rng(seed)
     times, now = [], rng.uniform(0.05, 0.4)
     while now < FRAMES / FPS:
@@ -39,9 +39,11 @@ def flash_clip(seed, colour="red", pitch="low", delay_s=0.0, grain=0.0):
             level = np.where(since >= 0, np.exp(-rate * np.clip(since, 0, None)), level)
         return level
 
-    frames = np.full((FRAMES, 16, 16, 3), 20.0)
+    frames = np.full((FRAMES, size, size, 3), 20.0)
     level = 0.12 + 0.88 * decay(np.arange(FRAMES) / FPS, 6.0)
-    frames[:, 2:14, 2:7] = level[:, None, None, None] * np.array(VOCABULARY.colours[colour])
+    frames[:, size // 8 : size - size // 8, size // 8 : size // 2 - 1] = level[:, None, None, None] * np.array(
+        VOCABULARY.colours[colour]
+    )
     frames += grain * rng.normal(size=frames.shape)
     t = np.arange(SAMPLES) / RATE
     tone = 0.5 * decay(t, 9.0, delay_s) * np.sin(2 * np.pi * VOCABULARY.pitches[pitch] * t)

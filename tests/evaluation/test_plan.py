@@ -26,14 +26,14 @@ def clips(family, n, caption="A red bar flashes, with a low tone."):
     return [HeldoutClip(f"{family}{i:02}", caption, tags) for i in range(n)]
 
 
-def planned(clip_list, **settings):
+def planned(clip_list, with_real=True, **settings):
     config = EvaluationConfig(**settings)
-    return plan_requests(choose_families(clip_list, config), (COLOUR, PITCH), config, seed=7)
+    return plan_requests(choose_families(clip_list, config), (COLOUR, PITCH), config, seed=7, with_real=with_real)
 
 
 def test_the_scored_family_comes_first_and_then_the_largest():
     families = choose_families(clips("talk", 5) + clips("rain", 9) + clips("flash", 2), EvaluationConfig())
-    assert [(family.name, family.heldout, family.scored) for family in families] == [
+    assert [(family.name, family.available, family.scored) for family in families] == [
         ("flash", 2, True),
         ("rain", 9, False),
         ("talk", 5, False),
@@ -83,7 +83,8 @@ def test_other_families_are_not_made_without_alignment_guidance():
     counts = Counter((r.family, r.variant) for r in planned(clips("flash", 2) + clips("talk", 2)) if not r.changed)
     assert counts["flash", NO_ALIGN] == 2
     assert counts["talk", NO_ALIGN] == 0
-    assert counts["talk", GUIDED] == counts["talk", UNTRAINED] == counts["talk", REAL] == 2
+    assert counts["talk", GUIDED] == counts["talk", REAL] == 2
+    assert counts["talk", UNTRAINED] == counts["talk", CODEC] == 0
 
 
 def test_swaps_change_one_word_with_the_same_noise():
@@ -133,3 +134,9 @@ def test_the_gallery_is_filled_from_what_there_is(n_flash, n_talk, expected):
 
 def test_no_heldout_clips_give_an_empty_plan():
     assert planned([]) == []
+
+
+def test_without_the_media_the_codecs_stand_for_the_real_clips():
+    requests = planned(clips("flash", 2) + clips("talk", 2), with_real=False)
+    assert {r.variant for r in requests if r.family == "talk"} == {GUIDED, CODEC}
+    assert {r.variant for r in requests if r.family == "flash"} == {GUIDED, NO_ALIGN, UNTRAINED, CODEC}
