@@ -1,0 +1,92 @@
+"""What curation does to raw media and what it keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class DecodeConfig:
+    """How far a file is trusted before it is called broken."""
+
+    max_source_duration_s: float = 900.0
+    max_error_share: float = 0.005  # packet errors and corrupt frames, of all packets
+    min_decoded_share: float = 0.97  # of the duration the container promises
+    source_timeout_s: float = 600.0
+
+
+@dataclass
+class CutConfig:
+    """Where shots begin and end."""
+
+    hash_threshold: float = 0.3  # PySceneDetect HashDetector: share of differing hash bits
+    min_changed_share: float = 0.35  # of the pixels, in one frame
+    fade_contrast: float = 1.5  # standard deviation of luma (0-255) below which the picture counts as faded out
+    min_shot_frames: int = 8
+    margin_s: float = 0.042  # kept away from a cut on both sides
+    fade_margin_s: float = 0.25  # kept away from the dark end of a fade
+
+
+@dataclass
+class ClipConfig:
+    """The form every clip is brought into."""
+
+    width: int = 64
+    height: int = 64
+    fps: int = 24
+    frames: int = 49
+    sample_rate_hz: int = 16_000
+    samples: int = 33_280
+    max_clips_per_shot: int = 4
+    video_crf: int = 14
+    audio_bitrate_bps: int = 64_000
+
+
+@dataclass
+class FilterConfig:
+    """Thresholds of the filters; scores are stored whatever these say."""
+
+    min_sharpness: float = 3.5  # standard deviation of the Laplacian, luma steps (0-255)
+    max_static_ratio: float = 0.98
+    max_silence_ratio: float = 0.98
+    silence_dbfs: float = -60.0
+    min_lufs: float = -50.0
+    max_clip_ratio: float = 0.003
+    max_av_offset_s: float = 0.12
+    min_av_confidence: float = 0.22
+    max_av_lag_s: float = 0.8
+    min_text_characters: int = 4
+    min_text_score: float = 0.6
+
+
+@dataclass
+class TextConfig:
+    """How much is spent on looking for burnt-in text."""
+
+    frames_per_shot: int = 1
+    frames_per_source: int = 3
+    min_edge_share: float = 0.08  # of the columns of a band that carry text-like edges
+
+
+@dataclass
+class DuplicateConfig:
+    """When two clips are the same clip."""
+
+    min_cosine: float = 0.975
+    max_hash_distance: float = 0.2  # share of differing bits of aligned frames
+    min_audio_correlation: float = 0.99
+
+
+@dataclass
+class CurationConfig:
+    """Curation of raw media into clips (values of the `demo` recipe)."""
+
+    workers: int = field(default=2, metadata={"identity": False})
+    heldout_share: float = 0.12
+    kept_thumbnails: int = 24
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+    cuts: CutConfig = field(default_factory=CutConfig)
+    clip: ClipConfig = field(default_factory=ClipConfig)
+    filters: FilterConfig = field(default_factory=FilterConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    duplicates: DuplicateConfig = field(default_factory=DuplicateConfig)

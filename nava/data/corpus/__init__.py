@@ -1,0 +1,1 @@
+"""Corpus versions: a git and DVC repository of its own."""

@@ -1,0 +1,1 @@
+"""Raw media to scored, filtered, captioned clips."""

@@ -1,0 +1,125 @@
+"""Cut detection: hard cuts by perceptual hash, fades by contrast, and the shots between them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scenedetect.common import FrameTimecode
+from scenedetect.detectors import HashDetector, ThresholdDetector
+
+from nava.config.curation import CutConfig
+from nava.data.curation.decoding import DecodedSource
+
+_NOMINAL_FPS = 24.0  # the detectors want a rate for their clock; only frame numbers are used
+_CHANGED = 6  # steps (0-255) of the most changed channel
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Frames `first` to `last` (inclusive) of a source, and the times between which nothing is cut.
+
+    Attributes:
+        t0_s: time of the first frame. t1_s: time at which the last frame ends.
+        fades_in, fades_out: whether a fade is at that end, so that its first or last frames are dim.
+    """
+
+    index: int
+    first: int
+    last: int
+    t0_s: float
+    t1_s: float
+    fades_in: bool = False
+    fades_out: bool = False
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.t1_s - self.t0_s
+
+
+@dataclass
+class CutStage:
+    """PySceneDetect's HashDetector, confirmed by how much of the picture changes at once, and its ThresholdDetector for
+    fades.
+
+    The hash alone takes a large moving thing for a cut; a cut changes most of the picture. Dissolves are not found. The
+    detectors see the small pictures of the one decode: nothing is decoded twice.
+    """
+
+    thresholds: CutConfig
+    name: str = "cuts"
+    version: str = "1"
+
+    def process(self, source: DecodedSource) -> list[Shot]:
+        """The shots of a source in order; frames that are faded out belong to none."""
+        if not len(source.times_s):
+            return []
+        cuts = self._hash_cuts(source.small_THW, source.frames_THWC)
+        fades, faded_T = self._fades(source.small_THW)
+        bounds = [0, *self._merge(cuts, fades), len(source.times_s)]
+        frame_s = float(np.median(np.diff(source.times_s))) if len(source.times_s) > 1 else 1.0 / _NOMINAL_FPS
+        shots: list[Shot] = []
+        for first, end in itertools.pairwise(bounds):
+            visible = np.flatnonzero(~faded_T[first:end]) + first
+            # A shot that is dark throughout is a picture too; only the dark ends of a fade are cut off.
+            start, stop = (int(visible[0]), int(visible[-1])) if len(visible) else (first, end - 1)
+            t1_s = (
+                float(source.times_s[stop + 1])
+                if stop + 1 < len(source.times_s)
+                else float(source.times_s[stop]) + frame_s
+            )
+            ends = (first in fades, end in fades)
+            shots.append(Shot(len(shots), start, stop, float(source.times_s[start]), t1_s, *ends))
+        return shots
+
+    def _hash_cuts(self, small_THW: npt.NDArray[np.uint8], frames_THWC: npt.NDArray[np.uint8]) -> set[int]:
+        # Shots that are too short are dealt with after confirmation: a false candidate must not hide a true cut close
+        # by.
+        detector = HashDetector(threshold=self.thresholds.hash_threshold, min_scene_len=1)
+        cuts: set[int] = set()
+        for number, luma_HW in enumerate(small_THW):
+            frame_BGR = cv2.cvtColor(luma_HW, cv2.COLOR_GRAY2BGR)
+            found = detector.process_frame(FrameTimecode(number, _NOMINAL_FPS), frame_BGR)
+            cuts.update(cut.frame_num for cut in found)
+        return {
+            cut
+            for cut in cuts
+            if changed_share(frames_THWC[cut - 1], frames_THWC[cut]) >= self.thresholds.min_changed_share
+        }
+
+    def _fades(self, small_THW: npt.NDArray[np.uint8]) -> tuple[set[int], npt.NDArray[np.bool_]]:
+        """Cuts in the middle of fades, and which frames are faded out.
+
+        What a fade leaves is a picture without contrast, whatever its level; a dark scene keeps some. So the detector
+        is shown each frame's contrast instead of its brightness.
+        """
+        luma_TN = small_THW.reshape(len(small_THW), -1).astype(np.float32)
+        contrast_T = luma_TN.std(axis=1)
+        detector = ThresholdDetector(threshold=1, min_scene_len=self.thresholds.min_shot_frames)
+        scale = 1.0 / self.thresholds.fade_contrast
+        cuts: set[int] = set()
+        for number, contrast in enumerate(contrast_T):
+            cuts.update(
+                cut.frame_num
+                for cut in detector.process_frame(FrameTimecode(number, _NOMINAL_FPS), np.array(contrast * scale))
+            )
+        return cuts, contrast_T < self.thresholds.fade_contrast
+
+    def _merge(self, cuts: set[int], fades: set[int]) -> list[int]:
+        """Cuts in order, at least a shortest shot apart; where a fade lies close to a hard cut, the fade is it."""
+        near = self.thresholds.min_shot_frames
+        alone = {cut for cut in cuts if all(abs(cut - fade) >= near for fade in fades)}
+        merged: list[int] = []
+        for cut in sorted(alone | fades):
+            if cut >= near and (not merged or cut - merged[-1] >= near):
+                merged.append(cut)
+        return merged
+
+
+def changed_share(before_HWC: npt.NDArray[np.uint8], after_HWC: npt.NDArray[np.uint8]) -> float:
+    """Share of the pixels that differ between two pictures."""
+    return float((cv2.absdiff(before_HWC, after_HWC).max(axis=2) > _CHANGED).mean())

@@ -1,0 +1,141 @@
+"""Worker processes that may die: each unit is handed to one process, so a killed process names its unit.
+
+A unit whose worker died is run once more, alone, after all others; if it kills that worker too, it is reported as
+poison and the rest is unharmed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
+
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+_EXIT_GRACE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Unit, Result]):
+    """What became of a unit: `result`, or `failure` (`killed`, `timed_out`, `error`) with its detail."""
+
+    unit: Unit
+    result: Result | None = None
+    failure: str = ""
+    detail: str = ""
+
+
+class _Worker:
+    """A process and the pipe to it; it ends by itself when the parent's end of the pipe closes."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.unit: Any = None
+        self.deadline = 0.0
+
+    def give(self, unit: Any, timeout_s: float) -> None:
+        self.unit, self.deadline = unit, time.monotonic() + timeout_s
+        self.pipe.send(unit)
+
+    def stop(self, kill: bool = False) -> None:
+        self.pipe.close()
+        if kill:
+            self.process.kill()
+        self.process.join(_EXIT_GRACE_S)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
+    while True:
+        try:
+            unit = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer = ("result", function(unit))
+        except Exception as error:  # the unit's fault stays the unit's
+            answer = ("error", f"{type(error).__name__}: {error}")
+        pipe.send(answer)
+
+
+def run_units(
+    function: Callable[[Unit], Result], units: Sequence[Unit], workers: int, timeout_s: float
+) -> Iterator[Outcome[Unit, Result]]:
+    """Run `function` on every unit in `workers` spawned processes; yields outcomes as they come, one per unit.
+
+    `function` and units must pickle; `function` must leave no half-written state when its process is killed.
+    """
+    suspects: list[Unit] = []
+    for outcome in _run(function, list(units), workers, timeout_s):
+        if outcome.failure == "killed":
+            suspects.append(outcome.unit)
+        else:
+            yield outcome
+    for unit in suspects:
+        yield from _run(function, [unit], 1, timeout_s)
+
+
+def _run(
+    function: Callable[[Unit], Result], waiting: list[Unit], workers: int, timeout_s: float
+) -> Iterator[Outcome[Unit, Result]]:
+    idle: list[_Worker] = []
+    busy: list[_Worker] = []
+    waiting.reverse()
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < workers:
+                worker = idle.pop() if idle else _Worker(function)
+                busy.append(worker)
+                try:
+                    worker.give(waiting[-1], timeout_s)
+                except OSError:  # it died idle, before this unit: the unit is not to blame
+                    busy.remove(worker)
+                    worker.stop(kill=True)
+                    continue
+                waiting.pop()
+            nearest = min(worker.deadline for worker in busy) - time.monotonic()
+            ready = wait([worker.pipe for worker in busy], timeout=max(nearest, 0.0))
+            for worker in list(busy):
+                outcome = _collect(worker, worker.pipe in ready)
+                if outcome is None:
+                    continue
+                busy.remove(worker)
+                if outcome.failure in ("killed", "timed_out"):
+                    worker.stop(kill=True)
+                else:
+                    idle.append(worker)
+                yield outcome
+    finally:
+        for worker in [*idle, *busy]:
+            worker.stop(kill=worker in busy)
+
+
+def _collect(worker: _Worker, ready: bool) -> Outcome[Any, Any] | None:
+    """What a worker has to say; None while it still works."""
+    if ready:
+        try:
+            kind, value = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join(_EXIT_GRACE_S)
+            return Outcome(
+                worker.unit, failure="killed", detail=f"its worker process ended with code {worker.process.exitcode}"
+            )
+        return (
+            Outcome(worker.unit, result=value)
+            if kind == "result"
+            else Outcome(worker.unit, failure="error", detail=value)
+        )
+    if time.monotonic() >= worker.deadline:
+        return Outcome(
+            worker.unit, failure="timed_out", detail="its worker process did not finish in time and was ended"
+        )
+    return None

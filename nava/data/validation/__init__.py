@@ -1,0 +1,1 @@
+"""The quality gate over the clip manifest."""
