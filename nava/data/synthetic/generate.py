@@ -44,7 +44,8 @@ def generate(out_dir: Path, config: SyntheticConfig, seed: int, progress: Progre
     require_espeak()
     plans = plan_corpus(config, seed)
     media = out_dir / MEDIA_DIR
-    _clean_up(media, plans)
+    _remove_partial_files(out_dir)
+    _refuse_foreign_files(media, plans)
     waiting = [plan for plan in plans if _finished(out_dir, plan) is None]
     report = progress or Progress()
     # Copies come after the files they are copies of.
@@ -58,18 +59,17 @@ def generate(out_dir: Path, config: SyntheticConfig, seed: int, progress: Progre
     return media
 
 
-def _clean_up(media: Path, plans: Sequence[FilePlan]) -> None:
-    """Remove what a killed run left half-written; refuse a folder with files of another origin."""
+def _remove_partial_files(out_dir: Path) -> None:
+    """Remove what a killed run left half-written."""
+    for path in out_dir.rglob(".*.part*"):
+        path.unlink()
+
+
+def _refuse_foreign_files(media: Path, plans: Sequence[FilePlan]) -> None:
     media.mkdir(parents=True, exist_ok=True)
     expected = {media / plan.path for plan in plans} | {(media / plan.path).with_suffix(".vtt") for plan in plans}
-    foreign = []
-    for path in sorted(media.rglob("*")):
-        if path.is_dir():
-            continue
-        if path.name.startswith(".") and ".part" in path.name:
-            path.unlink()
-        elif path not in expected:
-            foreign.append(path.relative_to(media).as_posix())
+    found = sorted(path for path in media.rglob("*") if not path.is_dir())
+    foreign = [path.relative_to(media).as_posix() for path in found if path not in expected]
     if foreign:
         raise InputError(
             f"{media} holds {len(foreign)} files that are not of this corpus (first: {foreign[0]}); give an empty "

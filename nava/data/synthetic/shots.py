@@ -241,7 +241,8 @@ def _rain(stage: Stage, plan: ShotPlan, rng: np.random.Generator) -> Shot:
     )
     top_TN = ((y_N + times_T[:, None] * speed_N) % 1.0 * stage.height).astype(np.int64)
     rows_TND = (top_TN[..., None] + np.arange(length)) % stage.height
-    frames[np.arange(n_frames)[:, None, None], rows_TND, x_N[None, :, None]] = (150, 165, 190)
+    columns_TN = (x_N + (times_T[:, None] * speed_N * 0.3 * stage.height).astype(np.int64)) % stage.width
+    frames[np.arange(n_frames)[:, None, None], rows_TND, columns_TN[..., None]] = (150, 165, 190)
     return Shot(frames, sound.rain(rng, n_samples, stage.sample_rate_hz), plan)
 
 

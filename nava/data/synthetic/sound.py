@@ -1,6 +1,6 @@
 """Sounds: mono float32 samples in [-1, 1]."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,31 +34,31 @@ def room_noise(rng: np.random.Generator, n_samples: int, rms: float = ROOM_NOISE
 
 def struck(
     events: Sequence[float],
-    partials_hz: Sequence[float],
+    partials: Mapping[float, float],
     decay_per_s: float,
     n_samples: int,
     rate_hz: int,
     peak: float = 0.5,
 ) -> Samples:
-    """Partials struck anew at each event (seconds), decaying exponentially; silent before the first event."""
+    """Partials (weight by frequency) struck anew at each event (seconds), decaying; silent before the first event."""
     if not len(events):
         return np.zeros(n_samples, np.float32)
     time_L = np.arange(n_samples) / rate_hz
     index_L = np.searchsorted(np.asarray(events), time_L, side="right") - 1
     since_L = time_L - np.asarray(events)[np.maximum(index_L, 0)]
-    wave_L = sum(np.sin(2.0 * np.pi * hz * since_L) for hz in partials_hz) / len(partials_hz)
+    wave_L = sum(weight * np.sin(2.0 * np.pi * hz * since_L) for hz, weight in partials.items())
     envelope_L = np.exp(-decay_per_s * since_L) * np.minimum(since_L / _ATTACK_S, 1.0)
     return np.asarray(np.where(index_L >= 0, peak * envelope_L * wave_L, 0.0), dtype=np.float32)
 
 
 def flash_tones(events: Sequence[float], pitch_hz: int, n_samples: int, rate_hz: int) -> Samples:
     """The tone of the `flash` family: one pitch, decay exp(-9 dt)."""
-    return struck(events, (pitch_hz,), FLASH_DECAY_PER_S, n_samples, rate_hz)
+    return struck(events, {pitch_hz: 1.0}, FLASH_DECAY_PER_S, n_samples, rate_hz)
 
 
 def knocks(events: Sequence[float], timbre: str, n_samples: int, rate_hz: int) -> Samples:
     """Short knocks of wood (`knock`) or metal (`metal`)."""
-    return struck(events, KNOCKS_HZ[timbre], _KNOCK_DECAY_PER_S, n_samples, rate_hz, peak=0.7)
+    return struck(events, dict.fromkeys(KNOCKS_HZ[timbre], 0.5), _KNOCK_DECAY_PER_S, n_samples, rate_hz, peak=0.7)
 
 
 def compose(rng: np.random.Generator, duration_s: float) -> list[Note]:
@@ -70,7 +70,7 @@ def compose(rng: np.random.Generator, duration_s: float) -> list[Note]:
     while time_s < duration_s - 0.1:
         degree = int(rng.integers(len(scale)))
         notes.append(Note(round(float(time_s), 4), degree, float(root_hz * 2.0 ** (scale[degree] / 12.0))))
-        time_s += beat_s * rng.choice([0.5, 0.5, 0.75, 1.0]) * rng.uniform(0.95, 1.05)
+        time_s += beat_s * rng.choice([0.5, 0.5, 0.75, 1.0]) * rng.uniform(0.85, 1.15)
     return notes
 
 
@@ -81,7 +81,7 @@ def play(notes: Sequence[Note], n_samples: int, rate_hz: int) -> Samples:
         start = round(note.start_s * rate_hz)
         length = min(n_samples - start, round(0.9 * rate_hz))
         if length > 0:
-            partials = (note.frequency_hz, 2 * note.frequency_hz, 3 * note.frequency_hz)
+            partials = {note.frequency_hz: 0.6, 2 * note.frequency_hz: 0.25, 3 * note.frequency_hz: 0.15}
             samples[start : start + length] += struck([0.0], partials, 6.0, length, rate_hz, peak=0.45)
     return samples
 

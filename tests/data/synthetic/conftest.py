@@ -1,52 +1,11 @@
 """One small corpus with every kind of file and defect, made once for all tests of the generator."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 import pytest
 
-from nava.config.synthetic import DefectCounts, SyntheticConfig
-from nava.data.synthetic.files import Film, read_film
+from nava.config.synthetic import SyntheticConfig
 from nava.data.synthetic.generate import generate
-from nava.data.synthetic.labels import FileLabel, read_labels
-
-SEED = 3
-ONE_OF_EACH = DefectCounts(1, 2, 3, 1, 1, 1, 1, 2, 4, 1)
-
-
-def tiny_config(**values) -> SyntheticConfig:
-    """Two clean files and no defects, unless told otherwise."""
-    settings = {
-        "videos": 2,
-        "audio_files": 2,
-        "min_shots": 2,
-        "max_shots": 2,
-        "defects": DefectCounts(*[0] * 10),
-        "workers": 1,
-    }
-    return SyntheticConfig(**{**settings, **values})
-
-
-@dataclass
-class Corpus:
-    folder: Path
-    config: SyntheticConfig
-    labels: list[FileLabel]
-
-    def path(self, label: FileLabel) -> Path:
-        return self.folder / "media" / label.path
-
-    def film(self, label: FileLabel) -> Film:
-        return read_film(self.path(label))
-
-    def clean(self) -> list[FileLabel]:
-        return [label for label in self.labels if label.modality == "video" and not label.defect]
-
-    def with_defect(self, defect: str) -> list[FileLabel]:
-        found = [label for label in self.labels if label.defect == defect]
-        assert found, f"the corpus has no file with the defect {defect}"
-        return found
+from nava.data.synthetic.labels import read_labels
+from tests.data.synthetic.corpora import ONE_OF_EACH, SEED, Corpus
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +23,3 @@ def corpus(tmp_path_factory) -> Corpus:
     )
     generate(folder, config, SEED)
     return Corpus(folder, config, read_labels(folder))
-
-
-def brightness_track(frames_THWC: np.ndarray) -> np.ndarray:
-    """Mean over the pixels of the brightest channel, for each frame."""
-    return frames_THWC.max(axis=3).mean(axis=(1, 2))

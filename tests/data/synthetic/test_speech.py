@@ -84,9 +84,20 @@ def test_a_synthesiser_that_dies_is_reported(monkeypatch):
         speak("Hello.", ADA, seed=1)
 
 
-def test_no_child_process_is_left_behind(utterance):
+def test_no_child_process_is_left_behind(monkeypatch):
+    children, fork = [], os.fork
+
+    def recorded_fork() -> int:
+        child = fork()
+        if child:
+            children.append(child)
+        return child
+
+    monkeypatch.setattr(os, "fork", recorded_fork)
+    speak("Hello.", ADA, seed=1)
+    assert len(children) == 1
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(children[0], os.WNOHANG)
 
 
 def test_without_espeak_the_message_says_what_to_install(monkeypatch):
