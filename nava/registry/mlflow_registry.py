@@ -55,6 +55,9 @@ class MlflowRegistry:
         _silence()
         from mlflow import MlflowClient
 
+        # After the import, which sets levels of its own.
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         self.client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     @staticmethod
@@ -170,9 +173,7 @@ def _registered(item: Any) -> RegisteredVersion:
 
 
 def _silence() -> None:
-    """No telemetry, no progress bars, no chatter about migrations: MLflow has no other switch for them."""
+    """No telemetry and no progress bars: MLflow has no other switch for them."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
