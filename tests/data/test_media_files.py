@@ -29,7 +29,9 @@ def test_pictures_decode_with_and_without_sound(tmp_path, sound):
         assert len(list(container.decode(video=0))) == 3
 
 
-@pytest.mark.parametrize("data", [b"", b"a note", b"\0" * 5000, b"<html></html>", b"\0\0\0\x18ftypisom\0\0\2\0isomiso2"])
+@pytest.mark.parametrize(
+    "data", [b"", b"a note", b"\0" * 5000, b"<html></html>", b"\0\0\0\x18ftypisom\0\0\2\0isomiso2"]
+)
 def test_what_is_no_media_does_not(tmp_path, data):
     (tmp_path / "a.mp4").write_bytes(data)
     assert not decodes(tmp_path / "a.mp4")
