@@ -9,7 +9,7 @@ class EvaluationConfig:
 
     scored_clips: int = 32  # of the family flash, whose synchrony the gate looks at
     other_clips: int = 8  # per other family
-    max_families: int = 5  # the scored one and the largest others
+    max_families: int = 8  # the scored one and the largest others
     word_clips: int = 4  # training clips that each word's colour or pitch is measured on
     swap_clips: int = 12  # prompts with one word changed, per attribute
     min_clips: int = 5  # fewer give no interval: the metric is skipped with the reason
@@ -19,5 +19,5 @@ class EvaluationConfig:
     sync_loss_sigma: float = 0.8
     gallery_clips: int = 12  # generated clips to look at; a few references of the same prompts come on top
     gallery_zoom: int = 4
-    # Sums round differently with another number of threads, so it is fixed, not taken from the machine.
-    threads: int = 2
+    # Batches made at the same time, each on one thread, so that the result does not depend on how many.
+    workers: int = field(default=2, metadata={"identity": False})

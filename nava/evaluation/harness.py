@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from nava.artifacts import evaluation_result
@@ -48,6 +50,8 @@ from nava.latents.length import VIDEO_FPS
 from nava.runtime.storage import atomic_folder
 
 PROTOCOL = "nava.embedded-eval.v1"
+Progress = Callable[[Iterable[list[Sample]], int], Iterable[list[Sample]]]
+"""Passes the batches on as they are done, of which there are so many, and shows how far it is."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +78,21 @@ class Evaluation:
     shards_sha256: str
     workdir: Path
 
-    def run(self, progress: Callable[[Sequence[Batch]], Iterable[Batch]], log: Callable[[str], None]) -> Path:
+    def run(self, progress: Progress, log: Callable[[str], None]) -> Path:
         """Evaluate; returns the result's folder, complete."""
         clips, split = heldout_clips(self.shards, log)
-        families = choose_families(clips, self.config)
+        families = choose_families(
+            clips, self.config, (family_of(entry.tags) for entry in self.shards.select(None, "av"))
+        )
         vocabulary = self._vocabulary(clips)
         requests = plan_requests(families, vocabulary.attributes, self.config, self.seed, self.corpus is not None)
         renderer = Renderer(self._makers(clips), self.workdir, self.config.gallery_zoom)
         plan = list(batches(requests, self.generation.batch_size))
-        made = {sample.request: sample for batch in progress(plan) for sample in renderer.render(batch)}
+        made = {
+            sample.request: sample
+            for samples in progress(self._render(renderer, plan), len(plan))
+            for sample in samples
+        }
         evidence = Evidence(families, [made[request] for request in requests], vocabulary, VIDEO_FPS)
         losses = self._losses(clips)
         metrics = self._metrics(evidence, losses, split)
@@ -99,6 +109,14 @@ class Evaluation:
             records = [*sample_records(evidence), *loss_records(losses, {clip.clip_id: clip for clip in clips})]
             evaluation_result.write(part, result, records)
         return folder
+
+    def _render(self, renderer: Renderer, plan: Sequence[Batch]) -> Iterator[list[Sample]]:
+        # Many small operations gain little from several threads each, and with them sums would depend on the machine.
+        pool = ThreadPoolExecutor(self.config.workers, initializer=torch.set_num_threads, initargs=(1,))
+        try:
+            yield from pool.map(renderer.render, plan)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _makers(self, clips: Sequence[HeldoutClip]) -> dict[str, MakeClips]:
         makers: dict[str, MakeClips] = {CODEC: CodecClips(self.shards, self.encoders.codecs)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from nava.config.evaluation import EvaluationConfig
@@ -82,10 +82,14 @@ def family_of(tags: Sequence[str]) -> str:
     return tags[0] if tags else OTHER_FAMILY
 
 
-def choose_families(clips: Sequence[HeldoutClip], config: EvaluationConfig) -> list[Family]:
-    """The scored family first, then the largest others, each with its first clips in the order of their ids."""
+def choose_families(clips: Sequence[HeldoutClip], config: EvaluationConfig, known: Iterable[str] = ()) -> list[Family]:
+    """The scored family first, then the largest others, each with its first clips in the order of their ids.
+
+    Families that are ``known`` but have no clip among these are listed without any.
+    """
     ordered = sorted(clips, key=lambda clip: clip.clip_id)
-    counts = Counter(family_of(clip.tags) for clip in ordered)
+    counts = Counter(dict.fromkeys(known, 0))
+    counts.update(family_of(clip.tags) for clip in ordered)
     names = sorted(counts, key=lambda name: (name != SCORED_FAMILY, -counts[name], name))[: config.max_families]
     families = []
     for name in names:

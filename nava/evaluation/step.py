@@ -48,7 +48,7 @@ def evaluate(step: Step, checkpoint: Handle, shards: Handle, corpus: Handle | No
         untrained=NavaTransformer(trained.config, seed=step.seed).eval(),
         shards=latents,
         encoders=load_encoders(latents.codec_folder),
-        corpus=_media(corpus, config.threads) if corpus else None,
+        corpus=_media(corpus, config.workers) if corpus else None,
         config=config,
         generation=step.section(GenerationConfig),
         seed=step.seed,
@@ -57,9 +57,9 @@ def evaluate(step: Step, checkpoint: Handle, shards: Handle, corpus: Handle | No
         workdir=step.workdir,
     )
     threads = torch.get_num_threads()
-    torch.set_num_threads(config.threads)
+    torch.set_num_threads(1)
     try:
-        result = evaluation.run(lambda plan: step.progress(plan, label="batches of clips"), step.log)
+        result = evaluation.run(lambda made, total: step.progress(made, total, "batches of clips"), step.log)
     finally:
         torch.set_num_threads(threads)
     summary = evaluation_result.read(result)

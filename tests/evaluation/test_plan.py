@@ -140,3 +140,11 @@ def test_without_the_media_the_codecs_stand_for_the_real_clips():
     requests = planned(clips("flash", 2) + clips("talk", 2), with_real=False)
     assert {r.variant for r in requests if r.family == "talk"} == {GUIDED, CODEC}
     assert {r.variant for r in requests if r.family == "flash"} == {GUIDED, NO_ALIGN, UNTRAINED, CODEC}
+
+
+def test_known_families_without_clips_are_listed_last():
+    families = choose_families(clips("flash", 2), EvaluationConfig(), known=["tone", "flash"])
+    assert [(family.name, family.available, family.clips) for family in families][1] == ("tone", 0, ())
+    assert planned(clips("flash", 2)) == plan_requests(
+        families, (COLOUR, PITCH), EvaluationConfig(), seed=7, with_real=True
+    )

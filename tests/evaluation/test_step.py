@@ -16,7 +16,7 @@ from tests.evaluation.tiny_corpus import write_tiny_corpus
 
 SECTIONS = {
     "evaluation": asdict(
-        EvaluationConfig(swap_clips=0, gallery_clips=1, word_clips=1, validation_sigmas=[0.5], threads=1)
+        EvaluationConfig(swap_clips=0, gallery_clips=1, word_clips=1, validation_sigmas=[0.5], workers=1)
     ),
     "generation": asdict(GenerationConfig(steps=1)),
 }
