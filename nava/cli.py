@@ -67,19 +67,20 @@ def run_pipeline(
     threads: int,
     overrides: tuple[str, ...],
 ) -> None:
-    """Run pipeline NAME on this machine; OVERRIDES are settings such as training.batch_size=8.
+    """Run pipeline NAME on this machine; OVERRIDES are settings such as training.micro_batch_size=8.
 
     Exit codes: 0 done, 1 failed, 2 wrong input or setting, 3 a gate said no.
     """
-    from nava.console.local_runner import run_locally
+    from nava.console.local_runner import ending, run_locally
     from nava.console.pipeline_ir import load_pipeline
-    from nava.console.run_start import RunRequest, run_folder
+    from nava.console.run_start import RunRequest
 
     load_pipeline(name)
     source_uri = _checked_source(source)
     request = RunRequest(recipe, source_uri, workspace, run_name, seed, policy, list(overrides))
     code = run_locally(request, threads)
-    _say_ending(run_folder(recipe, workspace, run_name))
+    for line in ending(request):
+        click.echo(line)
     sys.exit(code)
 
 
@@ -92,13 +93,6 @@ def _checked_source(source: str) -> str:
     folder = Path(source).expanduser().resolve()
     probe_folder(folder)
     return str(folder)
-
-
-def _say_ending(run_dir: Path) -> None:
-    from nava.console.report import ending_lines
-
-    for line in ending_lines(run_dir):
-        click.echo(line)
 
 
 @pipeline.command("compile")
@@ -160,6 +154,17 @@ def list_registry(run_dir: Path) -> None:
 
     for version in list_versions(_existing(run_dir)):
         click.echo(json.dumps(version, ensure_ascii=False))
+
+
+@registry.command("promote")
+@RUN_DIR
+@click.option("--version", required=True, type=click.IntRange(1), help="The version that becomes champion.")
+@click.option("--reason", required=True, help="Why; goes into the ledger.")
+def promote_command(run_dir: Path, version: int, reason: str) -> None:
+    """Make a version champion by hand and write it into the ledger."""
+    from nava.registry.promotion import promote_by_hand
+
+    click.echo(promote_by_hand(_existing(run_dir), version, reason))
 
 
 @registry.command("rollback")

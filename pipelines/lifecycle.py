@@ -41,7 +41,7 @@ def lifecycle(
         name: The run's folder under the workspace. Empty: the recipe's name. Runs in one folder share steps.
         seed: Seed of the synthetic media, of training and of sampling.
         promotion_policy: auto moves the alias champion when the gate passes; manual leaves the version a candidate.
-        overrides: Further settings, each section.setting=value, e.g. training.batch_size=8.
+        overrides: Further settings, each section.setting=value, e.g. training.micro_batch_size=8.
         run_id: The run's id in the store. Leave as it is: KFP fills in its own.
     """
     ending = report(recipe=recipe, workspace=workspace, name=name, run_id=run_id)

@@ -46,7 +46,7 @@ def setting_names(schema: type = LifecycleConfig, prefix: str = "") -> list[str]
 
 
 def compose(recipe: str, overrides: list[str] | None = None) -> ResolvedConfig:
-    """Compose a recipe with overrides such as `training.batch_size=8`.
+    """Compose a recipe with overrides such as `training.micro_batch_size=8`.
 
     Raises:
         InputError: unknown recipe, unknown setting (with the nearest known one), or a value of the wrong type.
@@ -91,7 +91,7 @@ def _check_overrides(overrides: list[str]) -> None:
     for override in overrides:
         name, separator, _ = override.partition("=")
         if not separator:
-            raise InputError(f"setting '{override}' has no value; write name=value, e.g. training.batch_size=8")
+            raise InputError(f"setting '{override}' has no value; write name=value, e.g. training.micro_batch_size=8")
         if name in known or any(name.startswith(f"{setting}.") for setting in known):
             continue
         nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

@@ -21,7 +21,7 @@ class CutConfig:
 
     hash_threshold: float = 0.3  # PySceneDetect HashDetector: share of differing hash bits
     min_changed_share: float = 0.35  # of the pixels, in one frame
-    fade_contrast: float = 1.5  # standard deviation of luma (0-255) below which the picture counts as faded out
+    fade_luma: float = 4.0  # mean steps (0-255) from black or white within which the picture counts as faded out
     min_shot_frames: int = 8
     margin_s: float = 0.042  # kept away from a cut on both sides
     fade_margin_s: float = 0.25  # kept away from the dark end of a fade
@@ -82,7 +82,7 @@ class CurationConfig:
     """Curation of raw media into clips (values of the `demo` recipe)."""
 
     workers: int = field(default=2, metadata={"identity": False})
-    heldout_share: float = 0.12
+    heldout_share: float = 0.18
     kept_thumbnails: int = 24
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     cuts: CutConfig = field(default_factory=CutConfig)

@@ -6,13 +6,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from nava.console.pipeline_ir import compile_pipeline, load_pipeline, planned_steps
-from nava.console.run_start import PIPELINE, RunRequest, run_folder, start_run
+from nava.console.pipeline_ir import compile_pipeline, from_repository, load_pipeline, planned_steps
+from nava.console.report import ending_lines
+from nava.console.run_start import PIPELINE, RunRequest, run_folder, start_run, store_url
 from nava.console.run_view import RunView
 from nava.runtime.errors import EXIT_DONE, EXIT_FAILED
 from nava.runtime.step import RunReference
 from nava.runtime.store import Store
 
+KFP_LOG = "kfp.log"
 STATES_THAT_FAILED = ("failed", "gate_failed")
 # Third-party libraries of the steps that would otherwise phone home.
 TELEMETRY_OFF = {
@@ -60,7 +62,7 @@ def _run_pipeline(request: RunRequest, run_dir: Path) -> None:
         "overrides": request.overrides,
         "run_id": request.run_id,
     }
-    log = run_dir / "logs" / request.run_id / "kfp.log"
+    log = run_dir / "logs" / request.run_id / KFP_LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", buffering=1) as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         warnings.simplefilter("ignore")
@@ -76,3 +78,13 @@ def _conclude(store: Store, reference: RunReference) -> int:
         return int((failed[0].error or {}).get("exit_code", EXIT_FAILED))
     run = store.run(reference.run_id)
     return EXIT_DONE if run is not None and run.state == "succeeded" else EXIT_FAILED
+
+
+def ending(request: RunRequest) -> list[str]:
+    """What the run says at its end; where the page could not be written, where to look for the reason."""
+    run_dir = run_folder(request.recipe, request.workspace, request.name)
+    run = Store(store_url(run_dir)).run(request.run_id)
+    if run is None or run.state == "running":
+        log = run_dir / "logs" / request.run_id / KFP_LOG
+        return [f"the page of this run could not be written; see the end of {from_repository(log)}"]
+    return ending_lines(run_dir)

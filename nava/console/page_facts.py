@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nava.artifacts.clip_manifest import ClipRow, Status
+from nava.artifacts.corpus_version import read_corpus_version
 from nava.artifacts.evaluation_result import (
     ALIGN_GAIN,
     SWAP_COLOUR,
@@ -163,17 +164,17 @@ def corpus(run: RecordedRun) -> CorpusFacts | None:
     handle = run.handle("version")
     if handle is None:
         return None
-    version = read_json(handle.path)
+    version = read_corpus_version(handle)
     kept = [row for row in run.clips if row["status"] == Status.KEPT]
     return CorpusFacts(
-        revision=version["revision"],
-        dvc_hash=version["dvc_md5"],
-        parent=version.get("parent") or "",
+        revision=version.git_revision,
+        dvc_hash=version.dvc_md5,
+        parent=version.parent,
         clips=len(kept),
         splits=Counter(row["split"] for row in kept),
         modalities=Counter({"av": "audio and video", "audio": "audio only"}[row["modality"]] for row in kept),
         tags=Counter(tag for row in kept for tag in row["tags"] or []),
-        facts={"remote": version["remote"], "content sha256": version["content_sha256"]},
+        facts={"version": version.version, "remote": version.remote_url, "content sha256": version.content_sha256},
     )
 
 

@@ -144,7 +144,7 @@ def _picture_rules(curation: CurationConfig) -> list[Rule]:
 def check(suites: Sequence[Suite]) -> list[RuleResult]:
     """Run the suites; one result per rule, with the ids of the records that break it."""
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_pandas("clips")
     results = []
     for suite in suites:
