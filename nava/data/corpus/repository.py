@@ -7,12 +7,12 @@ remote, then the commit, then the tag. What has no tag is no version, and the ne
 from __future__ import annotations
 
 import fcntl
-import io
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
 from dulwich import porcelain
 from dulwich.object_store import tree_lookup_path
-from dulwich.refs import Ref
+from dulwich.refs import HEADREF, Ref
 from dulwich.repo import Repo as GitRepo
 
 from nava.artifacts.corpus_version import CorpusVersion, read_corpus_version
@@ -70,7 +70,7 @@ class CorpusRepository:
             for version in self.versions():
                 if version.content_sha256 == content:
                     return version
-            return self._commit(clips, content, facts)
+            return self._finish_killed(content) or self._commit(clips, content, facts)
 
     def versions(self) -> list[CorpusVersion]:
         """All versions, oldest first."""
@@ -120,9 +120,22 @@ class CorpusRepository:
             porcelain.add(git, paths=[str(self.folder / name) for name in _TRACKED])
             message = f"Corpus {tag}: {facts['counts']['kept']} clips\n\ncontent {content}\n"
             porcelain.commit(git, message=message.encode(), author=self.author, committer=self.author, sign=False)
-            # The tag is the last word: it says that media, record and commit are there.
-            git.refs[Ref(b"refs/tags/" + tag.encode())] = git.head()
-            return self._version(git, tag, git.head())
+            return self._tag(git, tag)
+
+    def _finish_killed(self, content: str) -> CorpusVersion | None:
+        """A commit of this content that was killed before its tag becomes the version it was meant to be."""
+        with GitRepo(str(self.folder)) as git:
+            if HEADREF not in git.refs or git.head() in git.refs.as_dict(_TAGS).values():
+                return None
+            pending = self._version(git, "", git.head())
+            if pending.content_sha256 != content:
+                return None
+            return self._tag(git, f"v{len(self.versions()) + 1}")
+
+    def _tag(self, git: GitRepo, tag: str) -> CorpusVersion:
+        """The tag is the last word: it says that media, record and commit are there."""
+        git.refs[Ref(b"refs/tags/" + tag.encode())] = git.head()
+        return self._version(git, tag, git.head())
 
     def _version(self, git: GitRepo, tag: str, revision: bytes) -> CorpusVersion:
         _, blob = tree_lookup_path(git.__getitem__, git[revision].tree, RECORD_NAME.encode())  # type: ignore[attr-defined]
@@ -188,9 +201,16 @@ def checkout(handle: Handle) -> Path:
     return CorpusRepository(folder, CorpusConfig()).export(version, target)
 
 
-def _quiet() -> redirect_stdout[io.StringIO]:
-    """DVC prints advice for people at a shell, which would only mislead in a step's log."""
-    return redirect_stdout(io.StringIO())
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """DVC logs advice for people at a shell, which would only mislead in a step's log."""
+    logger = logging.getLogger("dvc")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _move_up(folder: Path) -> None:

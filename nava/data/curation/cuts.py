@@ -1,4 +1,4 @@
-"""Cut detection: hard cuts by perceptual hash, fades by contrast, and the shots between them."""
+"""Cut detection: hard cuts by perceptual hash, fades by brightness, and the shots between them."""
 
 from __future__ import annotations
 
@@ -92,22 +92,15 @@ class CutStage:
         }
 
     def _fades(self, small_THW: npt.NDArray[np.uint8]) -> tuple[set[int], npt.NDArray[np.bool_]]:
-        """Cuts in the middle of fades, and which frames are faded out.
-
-        What a fade leaves is a picture without contrast, whatever its level; a dark scene keeps some. So the detector
-        is shown each frame's contrast instead of its brightness.
-        """
-        luma_TN = small_THW.reshape(len(small_THW), -1).astype(np.float32)
-        contrast_T = luma_TN.std(axis=1)
+        """Cuts in the middle of fades through black or white, and which frames are faded out."""
+        mean_T = small_THW.reshape(len(small_THW), -1).mean(axis=1)
+        distance_T = np.minimum(mean_T, 255.0 - mean_T)
         detector = ThresholdDetector(threshold=1, min_scene_len=self.thresholds.min_shot_frames)
-        scale = 1.0 / self.thresholds.fade_contrast
         cuts: set[int] = set()
-        for number, contrast in enumerate(contrast_T):
-            cuts.update(
-                cut.frame_num
-                for cut in detector.process_frame(FrameTimecode(number, _NOMINAL_FPS), np.array(contrast * scale))
-            )
-        return cuts, contrast_T < self.thresholds.fade_contrast
+        for number, distance in enumerate(distance_T / self.thresholds.fade_luma):
+            found = detector.process_frame(FrameTimecode(number, _NOMINAL_FPS), np.array(distance))
+            cuts.update(cut.frame_num for cut in found)
+        return cuts, distance_T < self.thresholds.fade_luma
 
     def _merge(self, cuts: set[int], fades: set[int]) -> list[int]:
         """Cuts in order, at least a shortest shot apart; where a fade lies close to a hard cut, the fade is it."""
