@@ -59,6 +59,7 @@ def run_page(run: RecordedRun, seconds: float) -> RunPage:
     record = run_record(run)
     return RunPage(
         run_name=run.run_dir.name,
+        run_id=run.row.run_id,
         state=run.state,  # type: ignore[arg-type]
         started_at=run.row.started_at,
         duration_s=seconds,

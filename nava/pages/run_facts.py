@@ -265,6 +265,7 @@ class RunPage:
     state: RunState
     started_at: str
     duration_s: float | None = None
+    run_id: str = ""
     title: str = ""
     recipe: str = ""
     git_sha: str = ""

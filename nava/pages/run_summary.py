@@ -14,7 +14,7 @@ def run_summary(page: RunPage) -> dict[str, Any]:
     """The summary of a run as JSON values::
 
     {"schema_version": 1,
-     "run": "demo", "recipe": "demo", "state": "succeeded" | "gate_failed" | "failed" | "running",
+     "run": "demo", "run_id": "...", "recipe": "demo", "state": "succeeded" | "gate_failed" | "failed" | "running",
      "started_at": "...", "seconds": 487.0, "git": {"sha": "...", "dirty": false},
      "steps": [{"name", "state", "seconds", "cached", "depends_on", "error", "key", "peak_memory_mb"}],
      "failure": null | {"step", "message", "rule", "records", "remedy", "exit_code", "log_href"},
@@ -33,6 +33,7 @@ def run_summary(page: RunPage) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "run": page.run_name,
+        "run_id": page.run_id,
         "recipe": page.recipe,
         "state": page.state,
         "started_at": page.started_at,

@@ -44,7 +44,9 @@ def test_a_fault_is_named_with_its_step_and_log(recorded: Recorded) -> None:
     recorded.step("curate", "failed", error={"type": "OSError", "message": "disk <full>", "exit_code": 1})
     summary, page = recorded.report()
     assert summary["state"] == "failed"
-    assert summary["error"] == {"step": "curate", "type": "OSError", "message": "disk <full>", "exit_code": 1}
+    assert summary["failure"]["step"] == "curate"
+    assert summary["failure"]["message"] == "disk <full>"
+    assert summary["failure"]["exit_code"] == 1
     assert [step["state"] for step in summary["steps"]] == ["succeeded", "failed", "pending", "pending"]
     assert summary["model_version"] is None
     assert summary["clips"] == []
@@ -72,7 +74,7 @@ def test_a_run_that_was_cut_off_did_not_succeed(recorded: Recorded) -> None:
     recorded.step("ingest", "succeeded")
     summary, _ = recorded.report()
     assert summary["state"] == "failed"
-    assert summary["error"] is None
+    assert summary["failure"] is None
 
 
 def test_the_run_is_recorded_as_ended(recorded: Recorded) -> None:

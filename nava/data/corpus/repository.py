@@ -125,9 +125,11 @@ class CorpusRepository:
     def _finish_killed(self, content: str) -> CorpusVersion | None:
         """A commit of this content that was killed before its tag becomes the version it was meant to be."""
         with GitRepo(str(self.folder)) as git:
-            if HEADREF not in git.refs or git.head() in git.refs.as_dict(_TAGS).values():
+            _, head = git.refs.follow(HEADREF)
+            # In a new repository HEAD names a branch that has no commit yet.
+            if head is None or head in git.refs.as_dict(_TAGS).values():
                 return None
-            pending = self._version(git, "", git.head())
+            pending = self._version(git, "", head)
             if pending.content_sha256 != content:
                 return None
             return self._tag(git, f"v{len(self.versions()) + 1}")
