@@ -174,7 +174,7 @@ class Evaluation:
         for metric in all_metrics(evidence, losses):
             # Figures on training clips decide nothing.
             judged = metric if split == "heldout" else replace(metric, primary=False)
-            entries.append(evaluate_metric(judged, seed=self.seed, min_clips=self.config.min_clips))
+            entries.append(evaluate_metric(judged, self.config, self.seed))
         return entries
 
     def _result(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nava.artifacts.evaluation_result import Estimate, MetricEntry
+from nava.config.evaluation import EvaluationConfig
 from nava.evaluation.statistics import bootstrap_mean, wilson
 
 ClipValues = Mapping[str, float | None]
@@ -47,19 +48,18 @@ def defined(values: ClipValues) -> dict[str, float]:
     return {clip: float(value) for clip, value in values.items() if value is not None and math.isfinite(value)}
 
 
-def evaluate_metric(metric: Metric, *, seed: int, min_clips: int) -> MetricEntry:
-    """The metric's row of the summary; skipped, with the reason, when fewer than ``min_clips`` clips have a value.
+def evaluate_metric(metric: Metric, config: EvaluationConfig, seed: int) -> MetricEntry:
+    """The metric's row of the summary; skipped, with the reason, when too few clips have a value.
 
     A metric with too few held-out clips to begin with cannot be primary; one that lost its clips on the way stays so.
     """
     values = metric.values()
-    found = defined(values)
-    eligible = len(values)
-    estimate = _estimate(values, metric.share, seed, min_clips)
-    reason = "" if estimate else _reason(metric, len(found), eligible, min_clips)
+    found, eligible = defined(values), len(values)
+    reason = _too_few(metric, len(found), eligible, config)
+    estimate = None if reason else _estimate(values, metric.share, seed, config.min_clips)
 
     def compared(source: Callable[[], ClipValues] | None) -> Estimate | None:
-        return _estimate(source(), metric.share, seed, min_clips) if estimate and source else None
+        return _estimate(source(), metric.share, seed, config.min_clips) if estimate and source else None
 
     return MetricEntry(
         name=metric.name,
@@ -75,7 +75,7 @@ def evaluate_metric(metric: Metric, *, seed: int, min_clips: int) -> MetricEntry
         coverage=len(found) / eligible if estimate else None,
         family=metric.family,
         variant=metric.variant,
-        primary=metric.primary and eligible >= min_clips,
+        primary=metric.primary and eligible >= config.min_clips,
         value=estimate.value if estimate else None,
         ci_low=estimate.ci_low if estimate else None,
         ci_high=estimate.ci_high if estimate else None,
@@ -101,9 +101,15 @@ def _estimate(values: ClipValues, share: bool, seed: int, min_clips: int) -> Est
     return wilson(round(sum(numbers)), len(numbers)) if share else bootstrap_mean(numbers, seed)
 
 
-def _reason(metric: Metric, n: int, eligible: int, min_clips: int) -> str:
+def _too_few(metric: Metric, n: int, eligible: int, config: EvaluationConfig) -> str:
+    """Why the metric cannot be given, or nothing."""
     if eligible == 0:
         return f"needs {metric.needs}: there are none"
-    if eligible < min_clips:
-        return f"needs at least {min_clips} clips ({metric.needs}): there are {eligible}"
-    return f"needs at least {min_clips} clips with a defined value; {n} of {eligible} have one"
+    if eligible < config.min_clips:
+        return f"needs at least {config.min_clips} {metric.needs}: there are {eligible}"
+    if n < max(config.min_clips, config.min_coverage * eligible):
+        return (
+            f"only {n} of {eligible} clips have a defined value; "
+            f"at least {config.min_clips} and {config.min_coverage:.0%} must have one"
+        )
+    return ""

@@ -40,6 +40,7 @@ def evaluate(step: Step, checkpoint: Handle, shards: Handle, corpus: Handle | No
     from nava.training.stage import MODEL_FILE, load_averaged_model
 
     config = step.section(EvaluationConfig)
+    config.check()
     folder = checkpoint.require("checkpoint").path
     latents = LatentShards(shards.require("latent_shards").path)
     trained = load_averaged_model(folder)

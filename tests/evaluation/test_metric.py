@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from nava.config.evaluation import EvaluationConfig
 from nava.evaluation.metric import Metric, difference, evaluate_metric
 
 
@@ -23,8 +24,10 @@ def clip_values(*values):
     return {f"c{i}": value for i, value in enumerate(values)}
 
 
-def evaluate(values, min_clips=3, **changes):
-    return evaluate_metric(metric(values, **changes), seed=0, min_clips=min_clips)
+def evaluate(values, min_clips=3, min_coverage=0.0, **changes):
+    return evaluate_metric(
+        metric(values, **changes), EvaluationConfig(min_clips=min_clips, min_coverage=min_coverage), 0
+    )
 
 
 def test_a_measured_metric_has_its_mean_interval_n_and_coverage():
@@ -39,8 +42,8 @@ def test_a_measured_metric_has_its_mean_interval_n_and_coverage():
     ("values", "reason"),
     [
         (clip_values(), "needs flashing clips: there are none"),
-        (clip_values(0.5, 0.5), r"at least 3 clips \(flashing clips\): there are 2"),
-        (clip_values(0.5, None, None, math.nan), "1 of 4 have one"),
+        (clip_values(0.5, 0.5), "at least 3 flashing clips: there are 2"),
+        (clip_values(0.5, None, None, math.nan), "only 1 of 4 clips"),
     ],
 )
 def test_too_few_values_skip_the_metric_with_the_reason(values, reason):
@@ -55,6 +58,14 @@ def test_a_metric_without_enough_clips_is_not_primary_but_one_that_lost_them_sta
     assert lost.primary
     assert not lost.measured
     assert evaluate(clip_values(0.5, 0.5, 0.5), primary=True).primary
+
+
+@pytest.mark.parametrize(("undefined", "measured"), [(2, True), (3, False)])
+def test_a_metric_that_most_clips_lack_does_not_speak_for_the_rest(undefined, measured):
+    entry = evaluate(clip_values(*[0.9] * (10 - undefined), *[None] * undefined), min_coverage=0.8, primary=True)
+    assert entry.measured is measured
+    assert entry.primary
+    assert measured or "only 7 of 10 clips have a defined value; at least 3 and 80% must have one" in entry.reason
 
 
 def test_shares_have_wilson_intervals():

@@ -49,6 +49,13 @@ def test_handles_of_another_kind_are_refused(handles, tmp_path):
         evaluate(step(tmp_path), handles[1], handles[1])
 
 
+def test_a_setting_that_cannot_be_meant_is_refused_before_anything_is_made(handles, tmp_path):
+    wrong = SECTIONS["evaluation"] | {"workers": 0}
+    with pytest.raises(InputError, match=r"evaluation\.workers is 0; it must be at least 1"):
+        evaluate(step(tmp_path, evaluation=wrong), *handles)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_cached_step_does_not_import_what_computes():
     code = "import sys, nava.evaluation.step; print([m for m in ('torch', 'av', 'scipy', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -45,7 +45,7 @@ def entries(n_flash=12, n_talk=6, deaf=False, vocabulary=VOCABULARY, loss_values
     requests = plan_requests(families, vocabulary.attributes, config, 7, with_real=True)
     samples = [sample_of(request, drawn_for(request, deaf)) for request in requests]
     found = all_metrics(Evidence(families, samples, vocabulary, FPS), loss_values or losses(n_flash))
-    return {metric.name: evaluate_metric(metric, seed=1, min_clips=5) for metric in found}
+    return {metric.name: evaluate_metric(metric, EvaluationConfig(), 1) for metric in found}
 
 
 @pytest.fixture(scope="module")
