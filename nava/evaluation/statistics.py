@@ -38,4 +38,5 @@ def wilson(successes: int, n: int) -> Estimate:
     scale = 1 + _Z**2 / n
     centre = (share + _Z**2 / (2 * n)) / scale
     half = _Z / scale * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
-    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half), n)
+    # Rounding must not put the share outside of its own interval.
+    return Estimate(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)), n)
