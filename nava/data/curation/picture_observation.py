@@ -59,13 +59,11 @@ class PictureObservation:
         kind: its class.
         colour: name of the hue of what changes, empty if it has none (grey).
         side: `left`, `right` or `middle`: where it is.
-        bounces: how often a moving thing turns from falling to rising at once.
     """
 
     kind: PictureKind
     colour: str
     side: str
-    bounces: int = 0
 
 
 def observe_picture(frames_THWC: npt.NDArray[np.uint8]) -> PictureObservation:
@@ -83,8 +81,7 @@ def observe_picture(frames_THWC: npt.NDArray[np.uint8]) -> PictureObservation:
     if kind in (PictureKind.MOUTH, PictureKind.MOUTHS):
         return PictureObservation(kind, _surrounding_colour(frames_THWC, active_HW), side)
     moving_THW = _moving(frames_THWC)
-    bounces = count_bounces(moving_THW) if kind is PictureKind.MOVING else 0
-    return PictureObservation(kind, _vivid_colour(frames_THWC, moving_THW), side, bounces)
+    return PictureObservation(kind, _vivid_colour(frames_THWC, moving_THW), side)
 
 
 def name_colour(rgb: npt.NDArray[np.float64]) -> str:
@@ -102,16 +99,6 @@ def flash_colour(frames_THWC: npt.NDArray[np.uint8], active_HW: npt.NDArray[np.b
     order = np.argsort(course_TC.max(axis=1), kind="stable")
     few = max(1, len(order) // 8)
     return name_colour(course_TC[order[-few:]].mean(axis=0) - course_TC[order[:few]].mean(axis=0))
-
-
-def count_bounces(moving_THW: npt.NDArray[np.bool_]) -> int:
-    """How often the lowest point of what moves goes from falling to rising between two frames."""
-    height = moving_THW.shape[1]
-    mass_TH = moving_THW.sum(axis=2)
-    rows = np.arange(height)
-    centre_T = (mass_TH * rows).sum(axis=1) / np.maximum(mass_TH.sum(axis=1), 1)
-    step_T = np.diff(ndimage.uniform_filter1d(centre_T, 2))
-    return int(np.count_nonzero((step_T[:-2] > 0.4) & (step_T[2:] < -0.4) & (step_T[:-2] - step_T[2:] > 1.5)))
 
 
 def _brightest(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -138,14 +125,19 @@ def _classify(
     if len(regions) == 1 and common_share > _FLASH_SHARE and fill > _FLASH_FILL:
         return PictureKind.FLASH
     if area < _MOUTH_AREA and common_share > _MOUTH_SHARE:
-        return (
-            PictureKind.MOUTH if len(regions) == 1 else PictureKind.MOUTHS if len(regions) == 2 else PictureKind.OTHER
-        )
+        # An opening mouth may leave its upper and its lower edge as two regions above each other.
+        mouths = _groups_side_by_side(regions)
+        return {1: PictureKind.MOUTH, 2: PictureKind.MOUTHS}.get(mouths, PictureKind.OTHER)
     if common_share < _STREAK_SHARE and (len(regions) >= _STREAK_REGIONS or area > 0.3):
         return PictureKind.STREAKS
     if len(regions) == 1:
         return PictureKind.MOVING
     return PictureKind.COLUMNS if _stand_in_a_row(regions) else PictureKind.OTHER
+
+
+def _groups_side_by_side(regions: list[npt.NDArray[np.bool_]]) -> int:
+    """How many groups of regions have columns of their own."""
+    return int(ndimage.label(np.logical_or.reduce(regions).any(axis=0))[1])
 
 
 def _stand_in_a_row(regions: list[npt.NDArray[np.bool_]]) -> bool:

@@ -22,6 +22,8 @@ _VOICE_FLATNESS = 0.0015
 _STEADY_VARIATION = 0.2
 _PURE_SHARE = 0.85  # of the power within a semitone of the peak: one partial
 _KNOCK_VARIATION = 1.4
+_KNOCK_FLATNESS = 0.01
+_OCTAVE_SHARE = 0.85  # of the highest peak: the first peak so high is the period, later ones are its multiples
 _VOICE_SPLIT_HZ = 165.0
 _PITCH_WORDS = ((460.0, "low"), (1100.0, "middle"))  # geometric middles of 300, 720 and 1700 Hz
 
@@ -75,13 +77,15 @@ def observe_sound(audio: npt.NDArray[np.float32], rate_hz: int) -> SoundObservat
     onsets = count_onsets(level)
     if flatness > _NOISE_FLATNESS:
         return SoundObservation(SoundKind.NOISE, 0.0, onsets)
-    if flatness > _VOICE_FLATNESS:
-        return SoundObservation(SoundKind.VOICE, _fundamental_hz(audio, rate_hz), onsets)
-    if variation < _STEADY_VARIATION:
+    if variation < _STEADY_VARIATION and flatness < _VOICE_FLATNESS:
         return SoundObservation(SoundKind.STEADY_TONE, peak_hz, onsets)
     if pure_share > _PURE_SHARE:
         return SoundObservation(SoundKind.STRUCK_TONE, peak_hz, onsets)
-    return SoundObservation(SoundKind.KNOCK if variation > _KNOCK_VARIATION else SoundKind.TUNE, peak_hz, onsets)
+    if variation > _KNOCK_VARIATION and flatness < _KNOCK_FLATNESS:
+        return SoundObservation(SoundKind.KNOCK, peak_hz, onsets)
+    if flatness > _VOICE_FLATNESS:
+        return SoundObservation(SoundKind.VOICE, _fundamental_hz(audio, rate_hz), onsets)
+    return SoundObservation(SoundKind.TUNE, peak_hz, onsets)
 
 
 def count_onsets(level: npt.NDArray[np.float64]) -> int:
@@ -125,6 +129,11 @@ def _fundamental_hz(audio: npt.NDArray[np.float32], rate_hz: int) -> float:
     correlation = correlation / (taper * correlation[:, :1] / taper[0] + 1e-12)
     shortest, longest = int(rate_hz / 400), int(rate_hz / 70)
     band = correlation[:, shortest:longest]
-    voiced = band.max(axis=1) > 0.5
-    lags = shortest + band[voiced].argmax(axis=1) if voiced.any() else np.array([shortest])
-    return float(rate_hz / np.median(lags))
+    band = band[band.max(axis=1) > 0.5]
+    if not len(band):
+        return 0.0
+    inner = band[:, 1:-1]
+    is_peak = (inner >= band[:, :-2]) & (inner >= band[:, 2:])
+    high = is_peak & (inner > _OCTAVE_SHARE * inner.max(axis=1, keepdims=True))
+    lags = shortest + 1 + high[high.any(axis=1)].argmax(axis=1)
+    return float(rate_hz / np.median(lags)) if len(lags) else 0.0

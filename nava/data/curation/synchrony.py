@@ -16,6 +16,7 @@ from nava.data.curation.scores import to_luma
 from nava.data.curation.windows import Window
 
 BACKEND = "block_xcorr"
+_LONELY_DISCOUNT = 0.35
 
 Curve = npt.NDArray[np.float64]
 
@@ -79,7 +80,9 @@ class SynchronyStage:
         near = round(0.1 * self.fps)
         rest = np.delete(pooled_L, np.arange(max(peak - near, 0), min(peak + near + 1, len(pooled_L))))
         rival = max(float(rest.max()), 0.0)
-        confidence = float(np.clip(1.0 - rival / pooled_L[peak], 0.0, 1.0)) if pooled_L[peak] > 0.25 else 0.0
+        clear = float(np.clip(1.0 - rival / pooled_L[peak], 0.0, 1.0)) if pooled_L[peak] > 0.25 else 0.0
+        # A few events in one clip can line up by chance; what several clips agree on cannot.
+        confidence = clear * (1.0 - _LONELY_DISCOUNT / len(usable))
         return OffsetScore((peak - self.max_lag + _vertex(pooled_L, peak)) / self.fps, confidence)
 
 

@@ -1,5 +1,7 @@
 """WebVTT sidecars."""
 
+import itertools
+
 import pytest
 
 from nava.data.curation import transcript
@@ -38,7 +40,7 @@ def test_speakers_text_and_times_are_read(read):
 
 def test_words_lie_in_order_and_fill_the_cue(read):
     words = read(VTT)[0].words
-    assert all(a.t1_s == pytest.approx(b.t0_s) for a, b in zip(words, words[1:], strict=False))
+    assert all(a.t1_s == pytest.approx(b.t0_s) for a, b in itertools.pairwise(words))
 
 
 def test_inline_times_are_used(read):
