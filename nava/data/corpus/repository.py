@@ -87,13 +87,14 @@ class CorpusRepository:
         """
         from dvc.api import DVCFileSystem
         from dvc.exceptions import DvcException
+        from dvc_data.index import DataIndexDirError
 
         with self._locked(), atomic_folder(target) as folder:
             try:
                 DVCFileSystem(url=str(self.folder), rev=version.git_revision).get(
                     f"/{CLIPS_DIR}", str(folder / CLIPS_DIR), recursive=True
                 )
-            except (DvcException, OSError) as error:
+            except (DvcException, DataIndexDirError, OSError) as error:
                 raise InputError(self._unavailable(version, str(error))) from error
             _move_up(folder / CLIPS_DIR)
             found = sha256_tree(folder)
