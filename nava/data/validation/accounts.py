@@ -4,21 +4,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nava.artifacts.clip_manifest import Status, count_statuses
+from nava.artifacts.clip_manifest import Reason, Status, count_statuses
 from nava.artifacts.gate_verdict import RuleResult
 from nava.config.validation import ValidationConfig
 from nava.runtime.hashing import sha256_file
 
+SPEECH_START = "<S>"
 
-def account_rules(folder: Path, rows: Sequence[Mapping[str, Any]], config: ValidationConfig) -> list[RuleResult]:
+
+def account_rules(
+    folder: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], config: ValidationConfig
+) -> list[RuleResult]:
     """What a suite over one table cannot say.
 
     Args:
         folder: the clip manifest's folder.
         rows: its rows.
+        facts: meta of the `clips` handle: `counts` by status and the number of `sources`.
         config: the gate's bounds.
     """
-    return [_share_rule(rows, config), _duplicate_rule(rows), _media_rule(folder, rows)]
+    return [
+        _share_rule(rows, config),
+        _count_rule(rows, facts),
+        _source_rule(rows, facts),
+        _split_rule(rows),
+        _speech_rule(rows),
+        _duplicate_rule(rows),
+        _media_rule(folder, rows),
+    ]
 
 
 def _share_rule(rows: Sequence[Mapping[str, Any]], config: ValidationConfig) -> RuleResult:
@@ -30,10 +43,44 @@ def _share_rule(rows: Sequence[Mapping[str, Any]], config: ValidationConfig) -> 
     return RuleResult(words, share <= config.max_not_kept_share, observed, f"<= {config.max_not_kept_share:.0%}")
 
 
+def _count_rule(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> RuleResult:
+    """What curation says it counted is what the manifest holds."""
+    observed, expected = count_statuses(rows), {name: int(count) for name, count in facts["counts"].items()}
+    words = "accounts: in = kept + dropped + failed + quarantined, as curation counted"
+    return RuleResult(words, observed == expected, observed, expected)
+
+
+def _source_rule(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> RuleResult:
+    observed, expected = len({row["src_id"] for row in rows}), int(facts["sources"])
+    return RuleResult("accounts: every source has a record", observed == expected, observed, expected)
+
+
+def _split_rule(rows: Sequence[Mapping[str, Any]]) -> RuleResult:
+    """A source in both splits would let the model train on what it is tested with."""
+    splits: dict[str, set[str]] = {}
+    kept = [row for row in rows if row["status"] == Status.KEPT]
+    for row in kept:
+        splits.setdefault(row["src_sha256"], set()).add(row["split"])
+    offending = [row["clip_id"] for row in kept if len(splits[row["src_sha256"]]) > 1]
+    words = "accounts: no source is in two splits"
+    return RuleResult(words, not offending, f"{len(offending)} clips are", "none is", offending)
+
+
+def _speech_rule(rows: Sequence[Mapping[str, Any]]) -> RuleResult:
+    offending = [
+        row["clip_id"]
+        for row in rows
+        if row["status"] == Status.KEPT and (row["caption"] or "").count(SPEECH_START) != len(row["speech"] or [])
+    ]
+    words = "accounts: captions have one spoken span per utterance"
+    return RuleResult(words, not offending, f"{len(offending)} have not", "all have", offending)
+
+
 def _duplicate_rule(rows: Sequence[Mapping[str, Any]]) -> RuleResult:
     """A duplicate points at a clip that was kept, never at another duplicate."""
     status = {row["clip_id"]: row["status"] for row in rows}
-    offending = [row["clip_id"] for row in rows if row["dup_of"] and status.get(row["dup_of"]) != Status.KEPT]
+    repeats = [row for row in rows if row["dup_of"] or row["drop_reason"] == Reason.NEAR_DUPLICATE]
+    offending = [row["clip_id"] for row in repeats if status.get(row["dup_of"]) != Status.KEPT]
     words = "accounts: every near-duplicate names a kept clip"
     return RuleResult(words, not offending, f"{len(offending)} do not", "all do", offending)
 

@@ -26,7 +26,7 @@ def validate(step: Step, clips: Handle) -> Handle:
     folder = clips.require("clips").path
     table = read_clips(folder)
     validation, curation = step.section(ValidationConfig), step.section(CurationConfig)
-    rules = account_rules(folder, table.to_pylist(), validation)
+    rules = account_rules(folder, table.to_pylist(), clips.meta, validation)
     rules += check(data_suites(table.to_pandas(), validation, curation))
     verdict = GateVerdict(GATE, all(rule.passed for rule in rules), rules)
     handle = write_verdict(step.workdir / "verdict", verdict, title="Data gate")

@@ -43,13 +43,14 @@ class Suite:
 
 
 def data_suites(manifest: pd.DataFrame, validation: ValidationConfig, curation: CurationConfig) -> list[Suite]:
-    """The suites for a clip manifest: all records, those not kept, kept clips, kept clips with a picture, the splits."""
+    """The suites for a clip manifest: records, those not kept, kept clips, those with a picture, the splits."""
     kept = manifest[manifest["status"] == Status.KEPT]
     return [
         Suite("records", manifest, _record_rules()),
         Suite("records not kept", manifest[manifest["status"] != Status.KEPT], _reason_rules()),
         Suite("kept clips", kept, _kept_rules(validation, curation)),
         Suite("kept clips with a picture", kept[kept["modality"] == Modality.AUDIO_VIDEO], _picture_rules(curation)),
+        Suite("kept clips whose offset is known", kept[_offset_is_known(kept, curation)], _synchrony_rules(curation)),
         *(
             Suite(f"{split} split", kept[kept["split"] == split], [_row_count(f"clips to {split}", least)])
             for split, least in (
@@ -58,6 +59,10 @@ def data_suites(manifest: pd.DataFrame, validation: ValidationConfig, curation: 
             )
         ),
     ]
+
+
+def _offset_is_known(kept: pd.DataFrame, curation: CurationConfig) -> pd.Series:
+    return kept["av_confidence"].ge(curation.filters.min_av_confidence).fillna(False).astype(bool)
 
 
 def _row_count(what: str, least: int) -> Rule:
@@ -114,8 +119,11 @@ def _kept_rules(validation: ValidationConfig, curation: CurationConfig) -> list[
         _row_count("kept clips", validation.min_kept_clips),
         _absent("no kept clip has a reason to be dropped", "drop_reason"),
         _absent("no kept clip is a near-duplicate of another", "dup_of"),
-        _one_of("every kept clip has a split", "split", list(Split)),
+        _present("every kept clip is in a split", "split"),
+        _one_of("every kept clip is in a known split", "split", list(Split)),
         _one_of("every kept clip has a modality", "modality", [Modality.AUDIO_VIDEO, Modality.AUDIO]),
+        _present("every kept clip has a sound file", "audio_path"),
+        *(_present(f"{column} was measured", column) for column in ("n_samples", "audio_sr", "lufs", "audio_sha256")),
         _equal("sound is of the model's rate", "audio_sr", clip.sample_rate_hz),
         _equal("sound has the exact number of samples", "n_samples", clip.samples),
         _matching("sound has its hash", "audio_sha256", SHA256_PATTERN),
@@ -131,6 +139,8 @@ def _kept_rules(validation: ValidationConfig, curation: CurationConfig) -> list[
 def _picture_rules(curation: CurationConfig) -> list[Rule]:
     clip, filters = curation.clip, curation.filters
     return [
+        _present("every clip with a picture has a video file", "video_path"),
+        *(_present(f"{column} was measured", column) for column in ("n_frames", "fps", "static_ratio", "video_sha256")),
         _equal("pictures have the exact number of frames", "n_frames", clip.frames),
         _equal("pictures have the model's frame rate", "fps", float(clip.fps)),
         _equal("pictures have the bucket's width", "width", clip.width),
@@ -139,6 +149,11 @@ def _picture_rules(curation: CurationConfig) -> list[Rule]:
         _between("pictures are sharp enough", "sharpness", filters.min_sharpness, None),
         _between("pictures move", "static_ratio", None, filters.max_static_ratio),
     ]
+
+
+def _synchrony_rules(curation: CurationConfig) -> list[Rule]:
+    limit_s = curation.filters.max_av_offset_s
+    return [_between("sound and picture go together", "av_offset_s", -limit_s, limit_s)]
 
 
 def check(suites: Sequence[Suite]) -> list[RuleResult]:
