@@ -54,7 +54,6 @@ def list_pipelines() -> None:
 @click.option(
     "--policy", default="auto", show_default=True, type=click.Choice(["auto", "manual"]), help="Promotion on a pass."
 )
-@click.option("--threads", default=2, show_default=True, type=click.IntRange(1, 64), help="Threads of each step.")
 @click.argument("overrides", nargs=-1)
 def run_pipeline(
     name: str,
@@ -64,7 +63,6 @@ def run_pipeline(
     run_name: str,
     seed: int,
     policy: str,
-    threads: int,
     overrides: tuple[str, ...],
 ) -> None:
     """Run pipeline NAME on this machine; OVERRIDES are settings such as training.micro_batch_size=8.
@@ -78,7 +76,7 @@ def run_pipeline(
     load_pipeline(name)
     source_uri = _checked_source(source)
     request = RunRequest(recipe, source_uri, workspace, run_name, seed, policy, list(overrides))
-    code = run_locally(request, threads)
+    code = run_locally(request)
     for line in ending(request):
         click.echo(line)
     sys.exit(code)

@@ -27,15 +27,15 @@ class StageConfig:
 
 
 def _stage1() -> StageConfig:
-    return StageConfig(steps=450, audio_only=3, audio_video=1, warmup_steps=50)
+    return StageConfig(steps=300, audio_only=3, audio_video=1, warmup_steps=50)
 
 
 def _stage2() -> StageConfig:
-    return StageConfig(steps=850, audio_only=1, audio_video=2, warmup_steps=20)
+    return StageConfig(steps=500, audio_only=1, audio_video=2, warmup_steps=20)
 
 
 def _stage3() -> StageConfig:
-    return StageConfig(steps=950, audio_only=0, audio_video=1, warmup_steps=20)
+    return StageConfig(steps=700, audio_only=0, audio_video=1, warmup_steps=20)
 
 
 @dataclass
@@ -51,7 +51,7 @@ class TrainingConfig:
     # 1 shards the optimizer's state over processes, 2 the gradients as well.
     zero_stage: int = 1
     # Threads change the order of sums, so they are part of the result.
-    threads: int = 2
+    threads: int = 1
     micro_batch_size: int = 16
     gradient_accumulation_steps: int = 1
 

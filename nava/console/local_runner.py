@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
 
 from nava.console.pipeline_ir import compile_pipeline, from_repository, load_pipeline, planned_steps
-from nava.console.report import ending_lines
+from nava.console.report import ending_lines, write_report
 from nava.console.run_start import PIPELINE, RunRequest, run_folder, start_run, store_url
 from nava.console.run_view import RunView
 from nava.runtime.errors import EXIT_DONE, EXIT_FAILED
@@ -27,12 +28,11 @@ TELEMETRY_OFF = {
 }
 
 
-def run_locally(request: RunRequest, threads: int) -> int:
+def run_locally(request: RunRequest) -> int:
     """Run the life cycle here and return the exit code.
 
     Args:
         request: what to run.
-        threads: threads of the numeric libraries in each step; results are the same only for the same number.
 
     Raises:
         InputError: the request is wrong; nothing has been written then.
@@ -43,7 +43,8 @@ def run_locally(request: RunRequest, threads: int) -> int:
     reference = start_run(request)
     store = Store(reference.store_url)
     store.plan_steps(reference.run_id, planned_steps(spec))
-    os.environ.update({**TELEMETRY_OFF, "OMP_NUM_THREADS": str(threads), "DS_ACCELERATOR": "cpu"})
+    # A step that wants more threads says so in its configuration.
+    os.environ.update({**TELEMETRY_OFF, "OMP_NUM_THREADS": "1"})
     with RunView(store, reference.run_id, run_dir):
         _run_pipeline(request, run_dir)
     return _conclude(store, reference)
@@ -68,7 +69,12 @@ def _run_pipeline(request: RunRequest, run_dir: Path) -> None:
         warnings.simplefilter("ignore")
         runner = local.SubprocessRunner(use_venv=False)
         local.init(runner, pipeline_root=str(run_dir / "kfp"), raise_on_error=False, enable_caching=False)
-        load_pipeline(PIPELINE)(**arguments)
+        try:
+            load_pipeline(PIPELINE)(**arguments)
+        except Exception:
+            # kfp.local gave up before its exit task: the run still ends on a page, and this on the log.
+            traceback.print_exc(file=file)
+            write_report(run_dir, request.run_id)
 
 
 def _conclude(store: Store, reference: RunReference) -> int:

@@ -22,6 +22,7 @@ from nava.console.recorded_run import STAGES, RecordedRun
 from nava.pages.run_facts import (
     Arm,
     ClipFacts,
+    ClipKind,
     Command,
     CorpusFacts,
     Estimate,
@@ -44,6 +45,7 @@ from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import read_json
 
 TEXT_CONTROL = (TEXT_COLOUR, TEXT_PITCH, SWAP_COLOUR, SWAP_PITCH)
+CLIP_KINDS: dict[str, ClipKind] = {"untrained": "untrained", "codec": "codec", "real": "real"}
 GATES = {"validate": "data gate", "gate": "evaluation gate"}
 REMEDIES = {
     1: "The log has the details. The same command goes on from what is finished.",
@@ -249,20 +251,20 @@ def clips(run: RecordedRun) -> list[ClipFacts]:
     """The clips of the gallery."""
     if run.evaluation is None or run.evaluation_dir is None:
         return []
-    kinds = {variant["name"]: (variant["kind"], variant["label"]) for variant in run.evaluation.variants}
-    return [_clip(run, run.evaluation_dir, clip, *kinds[clip.variant]) for clip in run.evaluation.gallery]
+    labels = {variant["name"]: variant["label"] for variant in run.evaluation.variants}
+    return [_clip(run, run.evaluation_dir, clip, labels[clip.variant]) for clip in run.evaluation.gallery]
 
 
-def _clip(run: RecordedRun, folder: Path, clip: GalleryClip, kind: Any, label: str) -> ClipFacts:
+def _clip(run: RecordedRun, folder: Path, clip: GalleryClip, label: str) -> ClipFacts:
     path = folder / clip.path
     return ClipFacts(
         path=path,
         prompt=clip.prompt,
         variant=label,
-        kind=kind,
+        kind=CLIP_KINDS.get(clip.variant, "generated"),
         family=clip.family,
         seed=clip.seed,
-        note=clip.note,
+        note="" if clip.note == label else clip.note,
         name=from_repository(path),
         href=_href(run, path),
     )

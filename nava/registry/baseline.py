@@ -46,8 +46,8 @@ class Baseline:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Baseline":
-        """The inverse of `to_dict`; KFP carries every number as a double."""
-        version = value["version"]
+        """The inverse of `to_dict`; KFP carries every number as a double, and no null."""
+        version = value.get("version")
         return cls(None if version is None else int(version), str(value["fingerprint"]), str(value["label"]))
 
 

@@ -11,6 +11,15 @@ from nava.runtime.hashing import sha256_path
 SCHEMA_VERSION = 1
 
 
+def _without_null(value: Any) -> Any:
+    """A JSON value without the keys and items that are None."""
+    if isinstance(value, dict):
+        return {name: _without_null(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_null(item) for item in value if item is not None]
+    return value
+
+
 @dataclass(frozen=True)
 class Handle:
     """A reference to an artifact.
@@ -48,8 +57,8 @@ class Handle:
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """The handle as JSON, as KFP carries it."""
-        return asdict(self)
+        """The handle as JSON. Facts without a value are left out: KFP carries no null."""
+        return {**asdict(self), "meta": _without_null(self.meta)}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Handle":

@@ -33,7 +33,7 @@ class Ending:
 def command(workspace: Path, *arguments: str, recipe: str = "smoke") -> list[str]:
     return [
         *(sys.executable, "-m", "nava.cli", "pipeline", "run", "lifecycle"),
-        *("--recipe", recipe, "--workspace", str(workspace), "--threads", "2", *arguments),
+        *("--recipe", recipe, "--workspace", str(workspace), *arguments),
     ]
 
 
