@@ -13,7 +13,7 @@ export HF_HUB_OFFLINE := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DS_ACCELERATOR := cpu
 
-.PHONY: help demo test lint types unit soak bench setup setup-dev browser clean
+.PHONY: help demo test lint types unit soak fixture bench setup setup-dev browser clean
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -61,6 +61,11 @@ unit: setup-dev
 
 soak: setup-dev browser ## Long kill and load tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak
+
+fixture: setup ## The seeded fixture corpus that data.dvc names, into data/; says whether the bytes are those
+	@$(BIN)/nava data synthetic --recipe smoke --output data
+	@rm -rf data/truth
+	@$(BIN)/dvc status data.dvc
 
 bench: setup ## The demo's step times, memory and the orchestration overhead, into benchmarks/
 	@$(BIN)/python benchmarks/lifecycle.py

@@ -111,6 +111,30 @@ def compile_command(name: str, output: Path | None, require_digests: bool) -> No
 
 
 @main.group()
+def data() -> None:
+    """Media and corpora."""
+
+
+@data.command("synthetic")
+@click.option("--recipe", default="smoke", show_default=True, help="Whose section `synthetic` says how much.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to fill.")
+def synthetic_media(recipe: str, seed: int, output: Path) -> None:
+    """Generate seeded raw media with their true labels, as the demo does."""
+    from omegaconf import OmegaConf
+
+    from nava.config.composition import compose
+    from nava.config.synthetic import SyntheticConfig
+    from nava.data.synthetic.generate import generate
+    from nava.runtime.progress import Progress
+
+    values = OmegaConf.merge(OmegaConf.structured(SyntheticConfig), compose(recipe).config["synthetic"])
+    settings = OmegaConf.to_object(values)
+    assert isinstance(settings, SyntheticConfig)
+    click.echo(f"{generate(output, settings, seed, Progress())}: media; labels.jsonl beside it")
+
+
+@main.group()
 def config() -> None:
     """Recipes and settings."""
 

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
 from nava.console.pipeline_ir import compile_pipeline, planned_steps
 from tests.e2e.life_cycle import ROOT, Ending, run
+from tests.e2e.visit import Visit, play
 
 pytestmark = pytest.mark.e2e
 
@@ -74,6 +76,20 @@ def test_everything_lies_under_the_run(first: Ending, workspace: Path) -> None:
     assert (run_dir / "corpus" / ".git").is_dir()
     page = (run_dir / "index.html").read_text()
     assert "data:video/mp4" in page
+
+
+def test_the_page_opens_and_its_clips_play(first: Ending, workspace: Path, browser: Any) -> None:
+    page = workspace / "smoke" / "index.html"
+    with Visit(browser, page) as visit:
+        videos = visit.page.locator("video")
+        assert videos.count() >= len(first.summary["clips"])
+        for index in range(videos.count()):
+            state = play(visit.page, index)
+            assert state["error"] == ""
+            assert state["width"] > 0
+            assert state["sound"] > 0
+        assert visit.complaints == []
+        assert [url for url in visit.requests if not url.startswith(("file://", "data:"))] == []
 
 
 def test_a_second_run_reuses_everything(first: Ending, second: Ending) -> None:

@@ -1,6 +1,5 @@
 """The page in a real browser: it runs without errors, asks nothing of the network, and its clips play with sound."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,21 +7,10 @@ import pytest
 
 from nava.pages.run_page import write_run_page
 from nava.pages.verdict_page import render_verdict
+from tests.e2e.visit import PHONE, Visit, play
 from tests.pages.sample_run_page import refused_page, rich_page
 from tests.pages.test_run_page import attacked_page
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 375, "height": 812}
 # WCAG 2.2 contrast of each element that holds text, against the first opaque background behind it.
 CONTRAST = """() => {
   const colour = (text) => text.match(/[\\d.]+/g).map(Number);
@@ -44,19 +32,7 @@ CONTRAST = """() => {
   return bad;
 }"""
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="chromium is not installed; `make test` installs it where it may"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield chromium
-        chromium.close()
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
@@ -68,28 +44,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     rules = [{"rule": "ids are unique", "passed": False, "observed": 2, "expected": 0, "offending": ["a", "b"]}]
     (folder / "verdict.html").write_text(render_verdict("validate", False, rules))
     return {path.stem: path for path in folder.glob("*.html")}
-
-
-class Visit:
-    """A page opened, with what the browser complained about and asked for."""
-
-    def __init__(self, browser: Any, path: Path, **context: Any) -> None:
-        self.context = browser.new_context(**({"viewport": DESKTOP} | context))
-        self.page = self.context.new_page()
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
-        self.refused: list[str] = []
-        self.page.on("requestfailed", lambda request: self.refused.append(f"{request.failure} {request.url[:100]}"))
-        self.page.on("request", lambda request: self.requests.append(request.url[:100]))
-        self.page.goto(path.as_uri(), wait_until="load")
-
-    def __enter__(self) -> "Visit":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.context.close()
 
 
 @pytest.mark.parametrize("name", ["rich", "refused", "attacked", "verdict"])
@@ -106,32 +60,13 @@ def test_every_clip_decodes_and_sounds(browser: Any, files: dict[str, Path]) -> 
     with Visit(browser, files["rich"]) as visit:
         videos = visit.page.locator("video")
         assert videos.count() == 13
-        found = [_play(visit.page, index) for index in range(videos.count())]
+        found = [play(visit.page, index) for index in range(videos.count())]
         for state in found:
             assert state["error"] == ""
             assert state["ready"] >= 2
             assert (state["width"], state["height"]) == (64, 64)
             assert state["sound"] > 0
         assert visit.complaints == []
-
-
-def _play(page: Any, index: int) -> dict[str, Any]:
-    """Play a clip muted until sound has been decoded, and report."""
-    state: dict[str, Any] = page.evaluate(
-        """async (index) => {
-             const video = document.querySelectorAll("video")[index];
-             video.muted = true;
-             await video.play();
-             for (let wait = 0; wait < 250 && !video.webkitAudioDecodedByteCount && !video.error; wait += 1)
-               await new Promise((done) => setTimeout(done, 20));
-             const state = { ready: video.readyState, width: video.videoWidth, height: video.videoHeight,
-                             sound: video.webkitAudioDecodedByteCount, error: video.error?.message ?? "" };
-             video.pause();
-             return state;
-           }""",
-        index,
-    )
-    return state
 
 
 def test_one_clip_sounds_at_a_time(browser: Any, files: dict[str, Path]) -> None:
