@@ -53,7 +53,7 @@ class FilterConfig:
     min_lufs: float = -50.0
     max_clip_ratio: float = 0.003
     max_av_offset_s: float = 0.12
-    min_av_confidence: float = 0.21
+    min_av_confidence: float = 0.2
     max_av_lag_s: float = 0.8
     min_text_characters: int = 4
     min_text_score: float = 0.6

@@ -21,7 +21,8 @@ _NOISE_FLATNESS = 0.3
 _VOICE_FLATNESS = 0.0015
 _STEADY_VARIATION = 0.2
 _PURE_SHARE = 0.85  # of the power within a semitone of the peak: one partial
-_KNOCK_VARIATION = 1.4
+_KNOCK_VARIATION = 1.55
+_KNOCK_ATTACK = 0.6  # of the highest level, within 20 ms; a voice swells
 _KNOCK_FLATNESS = 0.01
 _OCTAVE_SHARE = 0.85  # of the highest peak: the first peak so high is the period, later ones are its multiples
 _VOICE_SPLIT_HZ = 165.0
@@ -81,7 +82,8 @@ def observe_sound(audio: npt.NDArray[np.float32], rate_hz: int) -> SoundObservat
         return SoundObservation(SoundKind.STEADY_TONE, peak_hz, onsets)
     if pure_share > _PURE_SHARE:
         return SoundObservation(SoundKind.STRUCK_TONE, peak_hz, onsets)
-    if variation > _KNOCK_VARIATION and flatness < _KNOCK_FLATNESS:
+    attack = float(np.diff(level).max() / level.max())
+    if variation > _KNOCK_VARIATION and attack > _KNOCK_ATTACK and flatness < _KNOCK_FLATNESS:
         return SoundObservation(SoundKind.KNOCK, peak_hz, onsets)
     if flatness > _VOICE_FLATNESS:
         return SoundObservation(SoundKind.VOICE, _fundamental_hz(audio, rate_hz), onsets)

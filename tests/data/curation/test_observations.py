@@ -20,6 +20,11 @@ def sine(hz):
     return np.sin(2 * np.pi * hz * CLOCK)
 
 
+def test_one_short_word_in_a_pause_is_no_knock():
+    word = np.where((CLOCK > 0.8) & (CLOCK < 1.15), np.sin(np.pi * (CLOCK - 0.8) / 0.35), 0.0)
+    assert hear(word * voice(120) / 0.25).kind is SoundKind.VOICE
+
+
 def voice(hz):
     """Harmonics under a formant, in syllables, with breath."""
     buzz = sum(sine(hz * k) / k for k in range(1, 18))
