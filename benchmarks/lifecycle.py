@@ -1,8 +1,8 @@
-"""Claim: the demo fits ten minutes and 8 GB, a second run 30 seconds, and a step's orchestration costs little.
+"""Claim: the demo fits ten minutes and 8 GB, a second run thirty seconds, and a step costs little to orchestrate.
 
-Runs the demo twice in a workspace of its own and writes `benchmarks/results/lifecycle.json`: step times, peak memory, the time of the
-second run, and the orchestration overhead per step, measured in the same second run: everything is reused there, so all of its time is
-overhead. Command: `make bench`.
+Runs the demo twice in a workspace of its own and writes `benchmarks/results/lifecycle.json`: times and peak memory of
+the steps, the time of the second run, and the orchestration overhead per step. Everything is reused in the second run,
+so all of its time is overhead. Command: `make bench`.
 """
 
 import json

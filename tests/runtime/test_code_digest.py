@@ -6,6 +6,13 @@ import pytest
 
 from nava.runtime import code_digest
 
+STEP = """import json
+from nava.a import part
+def run():
+    from nava.b.late import thing
+    import numpy
+"""
+
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -13,7 +20,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files = {
         "__init__.py": "",
         "a/__init__.py": "",
-        "a/step.py": "import json\nfrom nava.a import part\ndef run():\n    from nava.b.late import thing\n    import numpy",
+        "a/step.py": STEP,
         "a/part.py": "VALUE = 1\n",
         "b/__init__.py": "",
         "b/late.py": "thing = 1\n",
