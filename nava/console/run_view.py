@@ -50,7 +50,8 @@ class RunView:
 
     def _watch(self) -> None:
         if self.console.is_terminal:
-            with Live(console=self.console, auto_refresh=False) as live:
+            # The main thread redirects stdout meanwhile: the view must not swap it too.
+            with Live(console=self.console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
                 while not self._stop.wait(POLL_S):
                     live.update(self._table(), refresh=True)
                 live.update(self._table(), refresh=True)

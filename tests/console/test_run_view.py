@@ -1,6 +1,7 @@
 """The view of a run: plain lines where there is no terminal, a table where there is one."""
 
 import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def test_the_table_shows_how_far_a_running_step_is(store: Store, tmp_path: Path)
     with view:
         pass
     assert "files 40/160" in text.getvalue()
+
+
+def test_the_table_leaves_stdout_to_the_run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    view, _ = view_of(store, tmp_path, terminal=True)
+    table, seen = view._table, []
+    monkeypatch.setattr(view, "_table", lambda: (seen.append((sys.stdout, sys.stderr)), table())[1])
+    before = (sys.stdout, sys.stderr)
+    with view:
+        pass
+    assert set(seen) == {before}, "what the view's thread sees while the table is live"
+    assert (sys.stdout, sys.stderr) == before
 
 
 def test_a_half_written_progress_file_is_passed_over(store: Store, tmp_path: Path) -> None:
