@@ -9,11 +9,17 @@ from nava.console.recorded_run import RecordedRun
 from nava.console.run_start import store_url
 from nava.pages.run_page import write_run_page
 from nava.pages.run_summary import write_run_summary
+from nava.runtime.errors import EXIT_FAILED
 from nava.runtime.storage import read_json
 from nava.runtime.store import Store, utc_now
 
 PAGE_FILE = "index.html"
 SUMMARY_FILE = "summary.json"
+PROCESS_DIED = {
+    "type": "ProcessDied",
+    "message": "the process of this step ended without a word: killed, or out of memory",
+    "exit_code": EXIT_FAILED,
+}
 
 
 def write_report(run_dir: Path, run_id: str) -> None:
@@ -24,6 +30,8 @@ def write_report(run_dir: Path, run_id: str) -> None:
     row = store.run(run_id)
     if row is None:
         return
+    # The report comes last: a step that still calls itself running has no process any more.
+    store.end_running_steps(run_id, "failed", PROCESS_DIED)
     run = RecordedRun(run_dir, row, store.steps(run_id))
     page = facts.run_page(run, _seconds_since(row.started_at))
     write_run_summary(run_dir / SUMMARY_FILE, page)

@@ -143,6 +143,13 @@ class Store:
             for field, value in values.items():
                 setattr(row, field, value)
 
+    def end_running_steps(self, run_id: str, state: str, error: dict[str, Any]) -> None:
+        """Record the end of steps that could not do so themselves: whatever of a run is still `running`."""
+        with self.session() as session:
+            query = select(StepRow).where(StepRow.run_id == run_id, StepRow.state == "running")
+            for row in session.scalars(query):
+                row.state, row.error, row.ended_at = state, error, utc_now()
+
     def run(self, run_id: str) -> RunRow | None:
         """A run's record, or None."""
         with self.session() as session:

@@ -77,6 +77,20 @@ def test_a_run_that_was_cut_off_did_not_succeed(recorded: Recorded) -> None:
     assert summary["failure"] is None
 
 
+def test_a_step_whose_process_died_failed(recorded: Recorded) -> None:
+    recorded.step("ingest", "succeeded")
+    recorded.store.update_step(recorded.run_id, "curate", state="running", started_at=utc_now())
+    summary, page = recorded.report()
+    assert [step["state"] for step in summary["steps"]] == ["succeeded", "failed", "pending", "pending"]
+    assert summary["failure"]["step"] == "curate"
+    assert summary["failure"]["exit_code"] == 1
+    assert "killed, or out of memory" in page
+    row = recorded.store.steps(recorded.run_id)[1]
+    assert row.error is not None
+    assert row.error["type"] == "ProcessDied"
+    assert row.ended_at is not None
+
+
 def test_the_run_is_recorded_as_ended(recorded: Recorded) -> None:
     for name in STEPS:
         recorded.step(name, "succeeded")
