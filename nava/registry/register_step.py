@@ -1,11 +1,13 @@
 """Registers a model version in MLflow, with everything that says where it came from."""
 
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from nava.artifacts import evaluation_result
 from nava.artifacts.model_version import ModelVersion, version_identity, write_model_version
-from nava.artifacts.run_record import RunRecord
+from nava.artifacts.run_record import RunRecord, read_run_record, write_run_record
 from nava.config.registry import RegistryConfig
 from nava.registry.baseline import Baseline
 from nava.registry.mlflow_registry import (
@@ -25,6 +27,7 @@ from nava.runtime.handle import Handle
 from nava.runtime.step import Step
 
 VERSION_FILE = "model_version.json"
+RUN_RECORD_FILE = "run_record.json"
 
 
 def register(
@@ -33,7 +36,8 @@ def register(
     """A model version with the alias `candidate`; the same evaluation and checkpoint never make a second one.
 
     Returns:
-        Handle of kind `model_version`.
+        Handle of kind `model_version`. The run record lies beside the file that it refers to, outside the handle's
+        hash: it holds times and the machine.
     """
     config = step.section(RegistryConfig)
     registry = MlflowRegistry(config, step.run_dir)
@@ -52,7 +56,9 @@ def register(
         record = collect_run_record(step, evaluation, checkpoint, shards, corpus)
         found = _create(step, registry, identity, inputs, record)
     else:
+        record = _registered_record(registry, found)
         step.log(f"{config.model_name} v{found.version} is already registered from this evaluation and checkpoint")
+    write_run_record(step.workdir / RUN_RECORD_FILE, record)
     registry.tag_version(found.version, {BASELINE_TAG: json.dumps(baseline.to_dict())})
     registry.move_alias(CANDIDATE, found.version)
     version = ModelVersion(config.model_name, found.version, found.run_id, identity, evidence, baseline.to_dict())
@@ -82,6 +88,12 @@ def _create(
     run.tag(tags)
     run.finish()
     return registry.create_version(run.run_id, checkpoint.uri, tags)
+
+
+def _registered_record(registry: MlflowRegistry, version: RegisteredVersion) -> RunRecord:
+    """The record that a version was registered with: what made it, not what asks for it again."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return read_run_record(registry.download(version.run_id, RUN_RECORD_ARTIFACT, Path(scratch)))
 
 
 def evaluation_metrics(result: evaluation_result.EvaluationResult) -> dict[str, float]:

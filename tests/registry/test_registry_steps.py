@@ -147,6 +147,18 @@ def test_registering_the_same_pair_again_makes_no_second_version(run):
     assert read_model_version(other).version == 2
 
 
+def test_the_run_record_lies_beside_the_version_also_when_it_was_registered_before(run, tmp_path):
+    _, first = registered(run)
+    record = read_run_record(first.path.parent / "run_record.json")
+    version, registry = read_model_version(first), registry_of(run)
+    assert record == read_run_record(registry.download(version.run_id, "run_record.json", tmp_path))
+    run.sections["registry"] = {"licence": "MIT"}
+    _, again = registered(run, key="again")
+    assert again.path.parent != first.path.parent
+    assert read_run_record(again.path.parent / "run_record.json") == record
+    assert again.sha256 == first.sha256
+
+
 def test_a_registration_that_was_killed_half_way_is_finished_by_the_next(run, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
