@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nava.artifacts.handle import Handle
@@ -10,6 +12,7 @@ from nava.config.conditioning import ConditioningConfig
 from nava.config.encoding import EncodingConfig
 from nava.config.latents import LatentsConfig
 from nava.runtime.step import KEY_DIGITS, Step
+from nava.runtime.storage import is_part
 
 if TYPE_CHECKING:
     from nava.data.clip_encoder import Corpus
@@ -38,6 +41,7 @@ def encode(step: Step, corpus: Handle) -> Handle:
     corpus.require("corpus_version")
     latents, config = step.section(LatentsConfig), step.section(EncodingConfig)
     folder = step.run_dir / "shards" / step.key[:KEY_DIGITS]
+    _remove_parts(folder)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:
@@ -69,6 +73,15 @@ def encode(step: Step, corpus: Handle) -> Handle:
         truncated_captions=cut,
         reconstruction=report,
     )
+
+
+def _remove_parts(folder: Path) -> None:
+    """Remove what a killed attempt had begun to write; the step's lock keeps other attempts out."""
+    for path in [path for path in folder.rglob("*") if is_part(path)]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _kept_clips(corpus: Handle, decode_workers: int) -> Corpus:

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nava.runtime.storage import is_part
+
 CHUNK_BYTES = 1 << 20
 
 
@@ -23,13 +25,20 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_tree(folder: Path) -> str:
-    """SHA-256 over the sorted (relative path, file hash) pairs of a folder; times and modes do not count."""
+    """SHA-256 over the sorted (relative path, file hash) pairs of a folder; times and modes do not count.
+
+    Neither do the parts that a killed write left behind: they are no content.
+    """
     lines = [
         f"{path.relative_to(folder).as_posix()}\0{sha256_file(path)}\n"
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and not _in_part(path.relative_to(folder))
     ]
     return sha256_bytes("".join(lines).encode())
+
+
+def _in_part(relative: Path) -> bool:
+    return any(is_part(path) for path in (relative, *relative.parents))
 
 
 def sha256_path(path: Path) -> str:

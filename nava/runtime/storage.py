@@ -2,12 +2,21 @@
 
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+# What the functions below write to before it takes its place: `.name.<hex>.part`, or `.<hex>.part.suffix`.
+_PART_NAME = re.compile(r"\.(?:.+\.)?[0-9a-f]{8}\.part(?:\.[^.]+)?")
+
+
+def is_part(path: Path) -> bool:
+    """Whether a path is of a temporary sibling, which a killed process leaves behind; nobody may read it."""
+    return _PART_NAME.fullmatch(path.name) is not None
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -141,6 +141,21 @@ def test_kill_minus_nine_loses_at_most_the_shard_in_flight(
     assert encode(as_step(tmp_path / "undisturbed"), corpus).sha256 == resumed.sha256
 
 
+def test_parts_that_a_kill_left_are_removed(corpus: Handle, tmp_path: Path) -> None:
+    clean = encode(as_step(tmp_path / "clean"), corpus)
+    folder = tmp_path / "killed" / "shards" / KEY[:16]
+    for name in (
+        ".index.parquet.0123abcd.part",
+        "a52/.00000.safetensors.0123abcd.part",
+        ".codec.0123abcd.part/video/x",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"half")
+    resumed = encode(as_step(tmp_path / "killed"), corpus)
+    assert files_of(folder) == files_of(clean.path)
+    assert resumed.sha256 == clean.sha256
+
+
 def test_long_captions_are_reported(
     corpus: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,6 +38,16 @@ def test_tree_hash_sees_content_names_and_absence(tmp_path: Path, files: dict[st
     assert hashing.sha256_tree(tree(tmp_path / "other", files)) != base
 
 
+def test_tree_hash_ignores_what_a_killed_write_left(tmp_path: Path) -> None:
+    clean = hashing.sha256_tree(tree(tmp_path / "tree", {"a": "1", "b/c": "2"}))
+    tree(
+        tmp_path / "tree", {"b/.c.0123abcd.part": "half", "b/.0123abcd.part.mp4": "half", ".d.0123abcd.part/e": "half"}
+    )
+    assert hashing.sha256_tree(tmp_path / "tree") == clean
+    tree(tmp_path / "tree", {"b/c.part": "a name that a user chose"})
+    assert hashing.sha256_tree(tmp_path / "tree") != clean
+
+
 def test_json_hash_ignores_key_order_and_refuses_nan() -> None:
     assert hashing.sha256_json({"a": 1, "b": 2}) == hashing.sha256_json({"b": 2, "a": 1})
     with pytest.raises(ValueError, match="not JSON compliant"):

@@ -44,6 +44,26 @@ def test_a_failed_file_write_leaves_the_old_file_and_no_part(tmp_path: Path) -> 
     assert leftovers(tmp_path) == []
 
 
+def test_the_names_that_are_written_to_are_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Path] = []
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda part, target: seen.append(part) or replace(part, target))
+    storage.write_bytes(tmp_path / "00000.safetensors", b"1")
+    with storage.atomic_file(tmp_path / "clip.mp4") as part:
+        part.write_bytes(b"1")
+    with storage.atomic_folder(tmp_path / "codec"):
+        pass
+    assert len(seen) == 3
+    assert all(storage.is_part(part) for part in seen)
+
+
+@pytest.mark.parametrize(
+    "name", ["clip.part", ".part", "a.0123abcd.part", ".a.0123abcd.part.b.c", ".a.xyz.part", ".git"]
+)
+def test_other_names_are_no_parts(name: str) -> None:
+    assert not storage.is_part(Path(name))
+
+
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
 
