@@ -1,6 +1,7 @@
 """From what a run recorded to what its page shows."""
 
 import os
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -383,19 +384,43 @@ def commands(run: RecordedRun) -> list[Command]:
     """What to do next, as commands for the project's root."""
     here = from_repository(run.run_dir)
     found = []
-    if run.handle("package"):
-        found.append(Command("Serve the champion", f".venv/bin/nava serve --run-dir {here} --port 3000"))
+    version = run.model_version() if run.handle("package") else None
+    if version and "champion" in version["aliases"]:
+        found.append(Command("Serve the champion", _nava("serve", "--run-dir", here, "--port", "3000")))
         request = '{"prompt": "A red bar on the left flashes, with a low tone at each flash.", "seed": 1}'
         ask = f"curl -s -X POST -H 'Content-Type: application/json' -d '{request}' -o clip.mp4 http://127.0.0.1:3000/generate"
         found.append(Command("Ask it for a clip", ask))
-        ledger = f".venv/bin/nava registry list --run-dir {here}"
-        found.append(Command("Versions and aliases", ledger))
+    if version:
+        found.append(Command("Versions and aliases", _nava("registry", "list", "--run-dir", here)))
     if (run.run_dir / "mlflow.db").exists():
-        ui = f".venv/bin/mlflow ui --backend-store-uri sqlite:///{here}/mlflow.db --port 5000"
-        found.append(Command("Look further in the MLflow UI", ui, "then open http://127.0.0.1:5000"))
-    again = f".venv/bin/nava pipeline run lifecycle --recipe {run.row.recipe}"
-    found.append(Command("Run again (what has not changed is reused)", again))
+        ui = [".venv/bin/mlflow", "ui", "--backend-store-uri", f"sqlite:///{here}/mlflow.db", "--port", "5000"]
+        found.append(Command("Look further in the MLflow UI", shlex.join(ui), "then open http://127.0.0.1:5000"))
+    found.append(Command("Run again (what has not changed is reused)", run_again(run)))
     return found
+
+
+def run_again(run: RecordedRun) -> str:
+    """The command that asks for this run once more: its source, folder, seed, policy and settings."""
+    asked = run.row.parameters
+    options = {
+        "--recipe": run.row.recipe,
+        "--source": _source_for_people(asked.get("source") or ""),
+        "--workspace": from_repository(run.run_dir.parent),
+        "--name": run.run_dir.name,
+        "--seed": str(asked.get("seed", 0)),
+        "--policy": asked.get("promotion_policy", "auto"),
+    }
+    usual = {"--source": "", "--workspace": "runs", "--name": run.row.recipe, "--seed": "0", "--policy": "auto"}
+    words = [word for name, value in options.items() if value != usual.get(name) for word in (name, value)]
+    return _nava("pipeline", "run", run.row.pipeline, *words, *asked.get("overrides", []))
+
+
+def _source_for_people(source: str) -> str:
+    return source if not source or "://" in source else from_repository(Path(source))
+
+
+def _nava(*words: str) -> str:
+    return shlex.join([".venv/bin/nava", *words])
 
 
 def _href(run: RecordedRun, path: Path) -> str:

@@ -1,5 +1,6 @@
 """The ending of a run: `index.html` for people and `summary.json` for machines, from what the steps recorded."""
 
+import shlex
 from datetime import datetime
 from pathlib import Path
 
@@ -58,5 +59,7 @@ def ending_lines(run_dir: Path) -> list[str]:
         lines.append(
             f"model {version['name']} version {version['version']} ({', '.join(version['aliases']) or 'no alias'})"
         )
-        lines.append(f"serve it: .venv/bin/nava serve --run-dir {from_repository(run_dir)}")
+        if "champion" in version["aliases"]:
+            serve = [".venv/bin/nava", "serve", "--run-dir", from_repository(run_dir)]
+            lines.append(f"serve it: {shlex.join(serve)}")
     return [*lines, f"page: {from_repository(run_dir / PAGE_FILE)}"]
