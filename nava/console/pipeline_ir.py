@@ -10,23 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nava
 from nava.runtime.errors import InputError
+from nava.runtime.project import project_root
 from nava.runtime.storage import atomic_file
 
 PIPELINES = ("lifecycle",)
-
-
-def project_root() -> Path:
-    """The checkout that holds pipelines/ and components/ (they are not in the wheel).
-
-    Raises:
-        InputError: neither the folder above the package nor the current folder is a checkout.
-    """
-    for root in (Path(nava.__file__).resolve().parent.parent, Path.cwd()):
-        if (root / "pipelines").is_dir() and (root / "components").is_dir():
-            return root
-    raise InputError("pipelines/ and components/ are not here; run from a checkout of the repository")
 
 
 def from_repository(path: Path) -> str:
