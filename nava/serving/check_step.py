@@ -1,5 +1,6 @@
 """The serve check: the package is really served and really answers, before it may be promoted."""
 
+import ast
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from nava.artifacts.model_package import KIND as PACKAGE_KIND
 from nava.artifacts.model_package import load_package
 from nava.config.serving import ServingConfig
 from nava.registry.package_store import fetch_package
+from nava.runtime.code_digest import PACKAGE, import_closure, library_versions, module_file
 from nava.runtime.handle import Handle
 from nava.runtime.hashing import sha256_file, sha256_json
 from nava.runtime.step import Step
@@ -24,10 +26,40 @@ CLIP_FILE = "served.mp4"
 
 
 def service_identity(step: Step) -> str:
-    """What the check depends on beside the package: the code of the service, which lies outside the library."""
+    """What the check depends on beside the package: all code that the served process can run, which is that of the
+    service (it lies outside the library), whatever of the library it imports, and the versions of the libraries behind.
+    """
     folder = service_file(step.section(ServingConfig)).parent
-    files = sorted(path for path in folder.rglob("*.py") if path.is_file())
-    return sha256_json({path.relative_to(folder).as_posix(): sha256_file(path) for path in files})
+    service = sorted(path for path in folder.rglob("*.py") if path.is_file())
+    library: dict[str, Path] = {}
+    outside: set[str] = set()
+    for module in sorted({module for path in service for module in _imports(path)}):
+        top = module.partition(".")[0]
+        if top != PACKAGE:
+            outside.add(top)
+        elif module_file(module) is not None:
+            files, libraries = import_closure(module)
+            library |= files
+            outside |= libraries
+    return sha256_json(
+        {
+            "service": {path.relative_to(folder).as_posix(): sha256_file(path) for path in service},
+            "library": {module: sha256_file(path) for module, path in library.items()},
+            "versions": library_versions(outside),
+        }
+    )
+
+
+def _imports(path: Path) -> set[str]:
+    """The modules that a file names in an import statement, at the top or inside a function."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            # What is imported from a package may be a module of it.
+            found.update((node.module, *(f"{node.module}.{alias.name}" for alias in node.names)))
+    return found
 
 
 def serve_check(step: Step, model_package: Handle) -> Handle:

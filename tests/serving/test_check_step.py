@@ -7,9 +7,10 @@ import pytest
 
 from nava.artifacts.signature import SignatureRefused
 from nava.generation.media import read_mp4
+from nava.runtime import code_digest
 from nava.runtime.errors import InputError
 from nava.runtime.step import Step
-from nava.serving import check_step
+from nava.serving import check_step, command
 from nava.serving.check_step import serve_check, service_identity
 from nava.serving.process import ServiceFailed
 from tests.serving.tiny_package import FRAMES, SAMPLES, SIZE
@@ -57,17 +58,15 @@ def test_the_service_itself_refuses_a_package_that_was_swapped_after_the_check(s
     port = free_port("127.0.0.1")
     from nava.config.serving import ServingConfig
 
-    command = bentoml_command(ServingConfig(), "127.0.0.1", port)
+    started = bentoml_command(ServingConfig(), "127.0.0.1", port)
     environment = service_environment(served, step.workdir / "bentoml")
     log = step.workdir / "service.log"
-    service = running_service(command, environment, f"http://127.0.0.1:{port}", log, 120)
+    service = running_service(started, environment, f"http://127.0.0.1:{port}", log, 120)
     with pytest.raises(ServiceFailed, match=r"(?s)could not load the package.*model\.safetensors was changed"), service:
         pytest.fail("a damaged package must not be served")
 
 
 def test_the_identity_follows_the_code_of_the_service(step, tmp_path, monkeypatch):
-    from nava.serving import command
-
     root = tmp_path / "checkout"
     shutil.copytree(command.project_root() / "deploy", root / "deploy")
     monkeypatch.setattr(command, "project_root", lambda: root)
@@ -79,3 +78,37 @@ def test_the_identity_follows_the_code_of_the_service(step, tmp_path, monkeypatc
     step.sections["serving"] = {"service": "deploy/missing.py"}
     with pytest.raises(InputError, match=r"deploy/missing\.py"):
         service_identity(step)
+
+
+@pytest.mark.parametrize(
+    ("file", "served"),
+    [
+        ("serving/loading.py", True),
+        ("generation/sampler.py", True),
+        ("model/backbone.py", True),
+        ("latents/registry.py", True),
+        ("training/stage.py", False),
+        ("console/page_facts.py", False),
+    ],
+)
+def test_the_identity_follows_the_library_code_that_the_service_runs(step, tmp_path, monkeypatch, file, served):
+    library = tmp_path / "library" / "nava"
+    shutil.copytree(command.project_root() / "nava", library, ignore=lambda _, names: _without_sources(names))
+    monkeypatch.setattr(code_digest, "_package_root", lambda: library)
+    before = service_identity(step)
+    assert service_identity(step) == before
+    with (library / file).open("a") as source:
+        source.write("\n# changed\n")
+    assert (service_identity(step) != before) is served
+
+
+def _without_sources(names):
+    return [name for name in names if "." in name and not name.endswith(".py")]
+
+
+def test_the_identity_follows_the_version_of_a_library_behind_the_service(step, monkeypatch):
+    before = service_identity(step)
+    known = code_digest.library_versions
+    monkeypatch.setattr(check_step, "library_versions", lambda names: {**known(names), "bentoml": "0.0.1"})
+    assert "bentoml" in known({"bentoml"})
+    assert service_identity(step) != before
