@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_file
-from nava.runtime.storage import atomic_file, read_json, write_json
+from nava.runtime.storage import atomic_file, write_json
 
 KIND = "latent_shards"
 SCHEMA_VERSION = 1
@@ -198,9 +198,3 @@ def damaged(path: Path, problem: str) -> InputError:
 def write_reconstruction(folder: Path, report: dict[str, Any]) -> None:
     """Write ``reconstruction.json``; figures without a value are null."""
     write_json(folder / RECONSTRUCTION_FILE, {"schema_version": SCHEMA_VERSION} | report)
-
-
-def read_reconstruction(folder: Path) -> dict[str, Any]:
-    """How well the codecs reconstruct, as the encode step measured it."""
-    report: dict[str, Any] = read_json(folder / RECONSTRUCTION_FILE)
-    return report

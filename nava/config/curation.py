@@ -63,7 +63,6 @@ class FilterConfig:
 class TextConfig:
     """How much is spent on looking for burnt-in text."""
 
-    frames_per_shot: int = 1
     frames_per_source: int = 3
     min_edge_share: float = 0.08  # of the columns of a band that carry text-like edges
 

@@ -15,13 +15,13 @@ from nava.artifacts.latent_shard import (
     LatentEntry,
     bucket_name,
     read_index,
-    read_reconstruction,
     sequence_length,
     verify_shard,
     write_index,
     write_reconstruction,
 )
 from nava.runtime.errors import InputError
+from nava.runtime.storage import read_json
 from nava.runtime.hashing import sha256_file
 
 SHARD = "v2x1x1-a3/00000.safetensors"
@@ -142,6 +142,6 @@ def test_bucket_names_and_lengths() -> None:
     assert sequence_length(None, (52, 64)) == 52
 
 
-def test_reconstruction_round_trip(tmp_path: Path) -> None:
+def test_the_reconstruction_file_has_a_version_and_nulls(tmp_path: Path) -> None:
     write_reconstruction(tmp_path, {"video": {"n": 0, "psnr_db": None}})
-    assert read_reconstruction(tmp_path) == {"schema_version": 1, "video": {"n": 0, "psnr_db": None}}
+    assert read_json(tmp_path / "reconstruction.json") == {"schema_version": 1, "video": {"n": 0, "psnr_db": None}}

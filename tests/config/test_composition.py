@@ -1,5 +1,6 @@
 """Recipes and overrides: checked, typed, and refused with a message that helps."""
 
+import ast
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nava.config.composition import _identity, compose, recipe_names, setting_names
+from nava.config.lifecycle import LifecycleConfig
 from nava.runtime.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,11 +69,44 @@ def test_the_checkpoint_interval_is_not_identity_and_the_steps_are() -> None:
     assert compose("demo", ["training.stage3.steps=7"]).identity != base
 
 
+def names_read(source: str) -> set[str]:
+    """Attributes that code reads, and strings that may be keys; declarations, comments and docstrings read nothing."""
+    read = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            read.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            read.add(node.value)
+    return read
+
+
+def unread_settings(schema: type, read: set[str]) -> list[str]:
+    return [name for name in setting_names(schema) if name.rpartition(".")[2] not in read]
+
+
 def test_every_setting_is_read_somewhere() -> None:
-    sources = [path.read_text() for folder in ("nava", "deploy") for path in (ROOT / folder).rglob("*.py")]
-    code = "\n".join(text for text in sources if "class LifecycleConfig" not in text)
-    words: dict[str, int] = {}
-    for word in re.findall(r"\w+", code):
-        words[word] = words.get(word, 0) + 1
-    unread = [name for name in setting_names() if words.get(name.rpartition(".")[2], 0) < 2]
-    assert unread == [], "settings that nothing reads"
+    files = [path for folder in ("nava", "deploy") for path in (ROOT / folder).rglob("*.py")]
+    read = set().union(*(names_read(path.read_text()) for path in files))
+    assert unread_settings(LifecycleConfig, read) == [], "settings that nothing reads"
+
+
+def test_a_setting_that_is_only_declared_or_mentioned_is_found() -> None:
+    @dataclass
+    class Inner:
+        used: int = 1
+        keyed: int = 2
+        frames_per_shot: int = 3
+
+    @dataclass
+    class Outer:
+        inner: Inner = field(default_factory=Inner)
+
+    Outer.__annotations__["inner"] = Inner
+    source = '''
+"""The frames_per_shot of a source."""
+frames_per_shot: int = 1  # frames_per_shot
+def read(frames_per_shot, config):
+    config.frames_per_shot = 2
+    return config.used + config["keyed"]
+'''
+    assert unread_settings(Outer, names_read(source)) == ["inner.frames_per_shot"]

@@ -14,7 +14,7 @@ import pytest
 
 from nava.artifacts.clip_manifest import read_clips, write_clips
 from nava.artifacts.handle import Handle
-from nava.artifacts.latent_shard import read_index, read_reconstruction
+from nava.artifacts.latent_shard import RECONSTRUCTION_FILE, read_index
 from nava.conditioning.text import load_text_encoder
 from nava.data import clip_encoder
 from nava.data.encoding import encode
@@ -22,6 +22,7 @@ from nava.data.shards import LatentShards
 from nava.latents.registry import load_codecs
 from nava.runtime.errors import InputError
 from nava.runtime.step import Step
+from nava.runtime.storage import read_json
 from tests.data.flash_corpus import write_flash_corpus
 
 SECTIONS: dict[str, Any] = {
@@ -82,7 +83,7 @@ def test_what_the_step_leaves(corpus: Handle, tmp_path: Path, capsys: pytest.Cap
         "audio": entry.audio_codec_id,
     }
     assert load_text_encoder(shards.codec_folder / "text").identity == entry.text_encoder_id
-    assert read_reconstruction(folder)["video"]["n"] == 2
+    assert read_json(folder / RECONSTRUCTION_FILE)["video"]["n"] == 2
     assert "latent shards: 5 in" in capsys.readouterr().out
 
 
