@@ -6,6 +6,7 @@ F video latent frames hold ``4 (F - 1) + 1`` frames, because the first frame is 
 from nava.runtime.errors import InputError
 
 TEMPORAL_STRIDE = 4
+VIDEO_FPS = 24
 
 
 def latents_of_frames(frames: int, temporal_stride: int = TEMPORAL_STRIDE) -> int:

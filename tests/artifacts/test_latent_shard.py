@@ -21,8 +21,8 @@ from nava.artifacts.latent_shard import (
     write_reconstruction,
 )
 from nava.runtime.errors import InputError
-from nava.runtime.storage import read_json
 from nava.runtime.hashing import sha256_file
+from nava.runtime.storage import read_json
 
 SHARD = "v2x1x1-a3/00000.safetensors"
 
