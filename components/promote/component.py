@@ -29,4 +29,5 @@ def promote(run: dict, model_version: dict, verdict: dict, model_package: dict, 
             "model_package": model_package,
             "serve_report": serve_report,
         },
+        identity="nava.registry.promote_step.ledger_identity",
     )

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from nava.artifacts.gate_verdict import read_verdict
 from nava.artifacts.model_version import ModelVersion, read_model_version
+from nava.artifacts.promotion_ledger import LedgerEntry
 from nava.config.promotion import PromotionConfig
 from nava.config.registry import RegistryConfig
 from nava.registry.baseline import Baseline
-from nava.registry.ledger import EXPORT_FILE
+from nava.registry.ledger import EXPORT_FILE, Ledger
 from nava.registry.promotion import AUTO, MANUAL, Move, Promotions
 from nava.runtime.errors import InputError, NavaError
 from nava.runtime.handle import Handle
@@ -19,8 +20,27 @@ KIND = "promotion"
 PROMOTION_FILE = "promotion.json"
 
 
+def ledger_identity(step: Step, model_version: Handle) -> str:
+    """What the result depends on beside its inputs: where the ledger leaves the version.
+
+    Empty before the version's promotion and as this very promotion leaves it, so that an unchanged run is reused; the
+    hash of the ledger's head once the version is replaced or rolled back, or became champion by a person's word.
+    """
+    config, registry = step.section(PromotionConfig), step.section(RegistryConfig)
+    number = int(model_version.meta["version"])
+    entries = Ledger(registry, step.run_dir).entries()
+    if _last_move(entries, number) is None:
+        return ""
+    head = entries[-1]
+    automatic = head.action == "promote" and head.approval["policy"] == config.policy == AUTO
+    return "" if automatic and head.to_version == number else head.entry_hash
+
+
 def promote(step: Step, model_version: Handle, verdict: Handle, model_package: Handle, serve_report: Handle) -> Handle:
     """Policy `auto` moves the alias `champion` to the version; `manual` leaves it `candidate` and says the command.
+
+    A version that was champion before stays where people and later promotions have put it since, and the result says
+    so: no repeated run undoes a rollback.
 
     Returns:
         Handle of kind `promotion`; meta: `promoted`, `version`, `champion`, `ledger_entry`.
@@ -42,10 +62,13 @@ def promote(step: Step, model_version: Handle, verdict: Handle, model_package: H
         "model_package": model_package.require("model_package").sha256,
         "serve_report": serve_report.require("serve_report").sha256,
     }
-    if config.policy == MANUAL:
-        value = _held(step, version, evidence)
-    else:
-        value = _promoted(step, version, evidence, config.actor, registry)
+    promotions = Promotions(registry, step.run_dir)
+    entry = _last_move(promotions.ledger.entries(), version.version)
+    if entry is None and config.policy == AUTO:
+        expected = Baseline.from_dict(version.baseline).version
+        approval = {"policy": AUTO, "approved_by": "the evaluation gate"}
+        entry = promotions.promote(Move(version.version, expected, config.actor, evidence, approval))
+    value = _held(step, version, evidence) if entry is None else _moved(step, version, entry, promotions.settle())
     path = step.workdir / PROMOTION_FILE
     write_json(path, value)
     identity = sha256_json({"policy": config.policy, "name": version.name, "evidence": evidence})
@@ -53,14 +76,13 @@ def promote(step: Step, model_version: Handle, verdict: Handle, model_package: H
     return Handle(KIND, str(path), identity, meta)
 
 
-def _promoted(
-    step: Step, version: ModelVersion, evidence: dict[str, str], actor: str, registry: RegistryConfig
-) -> dict[str, object]:
-    promotions = Promotions(registry, step.run_dir)
-    expected = Baseline.from_dict(version.baseline).version
-    approval = {"policy": AUTO, "approved_by": "the evaluation gate"}
-    entry = promotions.promote(Move(version.version, expected, actor, evidence, approval))
-    head = promotions.settle()
+def _last_move(entries: list[LedgerEntry], number: int) -> LedgerEntry | None:
+    """The entry that made a version champion last, or None if it never was."""
+    return next((entry for entry in reversed(entries) if entry.to_version == number), None)
+
+
+def _moved(step: Step, version: ModelVersion, entry: LedgerEntry, head: LedgerEntry | None) -> dict[str, object]:
+    """What is to be said of a version that is champion or was."""
     champion = head.to_version if head else None
     promoted = champion == version.version
     before = f"v{entry.from_version}" if entry.from_version is not None else "none"

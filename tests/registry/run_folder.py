@@ -82,7 +82,7 @@ class Run:
     def step(self, name: str, key: str = "k") -> Step:
         workdir = self.root / "steps" / name / key
         workdir.mkdir(parents=True, exist_ok=True)
-        return Step(name, self.root, "run1", self.sections, seed=0, key=key, workdir=workdir)
+        return Step(name, self.root, "run1", self.sections, 0, key=key, workdir=workdir)
 
     def evaluation(self, gap: float = 0.5, evaluated: EvaluationResult | None = None) -> Handle:
         folder = self.root / "inputs" / f"evaluation-{gap}"

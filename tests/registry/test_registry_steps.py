@@ -18,7 +18,8 @@ from nava.registry.baseline import UNTRAINED
 from nava.registry.gate_step import champion_identity, gate
 from nava.registry.mlflow_registry import MlflowRegistry
 from nava.registry.package_step import generation_settings, package
-from nava.registry.promote_step import promote
+from nava.registry.promote_step import ledger_identity, promote
+from nava.registry.promotion import promote_by_hand, rollback_run
 from nava.registry.register_step import evaluation_metrics, register
 from nava.registry.versions import current_champion, list_versions
 from nava.runtime.errors import GateFailed, InputError, NavaError
@@ -241,6 +242,57 @@ def test_policy_manual_leaves_a_candidate_and_says_the_command(run):
     assert "--version 1" in promotion.meta["say"]
     assert list_versions(run.root)[0]["aliases"] == ["candidate"]
     assert not (run.root / "promotion_ledger.json").exists()
+
+
+def test_the_identity_of_promote_stays_as_its_own_promotion_leaves_it_and_follows_every_later_move(run):
+    whole(run, 0.5, "one")
+    _, second = registered(run, 0.6, "two")
+    step = run.step("promote", "identity")
+    assert ledger_identity(step, second) == ""
+    whole(run, 0.6, "two")
+    assert ledger_identity(step, second) == ""
+    rollback_run(run.root, "clips are noisy")
+    rolled_back = ledger_identity(step, second)
+    assert rolled_back == read_ledger(run.root / "promotion_ledger.json")[-1].entry_hash
+    rollback_run(run.root, "they were not")
+    assert ledger_identity(step, second) not in ("", rolled_back)
+
+
+def test_another_promotion_asks_the_replaced_version_again(run):
+    whole(run, 0.5, "one")
+    _, first = registered(run, 0.5, "one", key="look")
+    assert ledger_identity(run.step("promote"), first) == ""
+    whole(run, 0.6, "two")
+    assert ledger_identity(run.step("promote"), first) != ""
+
+
+def test_what_was_rolled_back_stays_so_even_when_the_evidence_is_another(run):
+    whole(run, 0.5, "one")
+    whole(run, 0.6, "two")
+    rollback_run(run.root, "clips are noisy")
+    verdict, version = registered(run, 0.6, "two", key="again")
+    packaged = package(run.step("package", "again"), version, run.checkpoint("two"), run.shards())
+    report = serve_report(run)
+    other = promote(run.step("promote", "again"), version, verdict, packaged, replace(report, sha256="f" * 64))
+    assert other.meta["promoted"] is False
+    assert other.meta["champion"] == 1
+    assert other.meta["say"] == "nava v2 was promoted before and replaced since by v1; it stays replaced"
+    assert current_champion(run.root).version == 1
+    assert len(read_ledger(run.root / "promotion_ledger.json")) == 3
+
+
+def test_policy_manual_is_asked_again_once_a_person_has_promoted(run):
+    run.sections["promotion"] = {"policy": "manual"}
+    assert whole(run).meta["promoted"] is False
+    _, version = registered(run, key="look")
+    assert ledger_identity(run.step("promote"), version) == ""
+    promote_by_hand(run.root, 1, "it sounds good")
+    assert ledger_identity(run.step("promote"), version) != ""
+    promotion = whole(run, key="again")
+    assert promotion.meta["promoted"] is True
+    assert promotion.meta["say"] == "nava v1 is champion (before: none)"
+    run.sections["promotion"] = {"policy": "auto"}
+    assert whole(run, key="auto").meta["ledger_entry"] == 1
 
 
 def test_an_unknown_policy_and_a_failed_verdict_promote_nothing(run):
