@@ -20,5 +20,6 @@ def encode(run: dict, corpus: dict) -> dict:
         name="encode",
         run=run,
         sections=["latents", "conditioning", "encoding"],
+        seeded=True,
         inputs={"corpus": corpus},
     )

@@ -22,5 +22,6 @@ def evaluate(run: dict, checkpoint: dict, shards: dict, corpus: dict) -> dict:
         name="evaluate",
         run=run,
         sections=["evaluation", "generation", "diffusion", "model", "training"],
+        seeded=True,
         inputs={"checkpoint": checkpoint, "shards": shards, "corpus": corpus},
     )

@@ -20,6 +20,7 @@ def gate(run: dict, evaluation: dict) -> dict:
         name="gate",
         run=run,
         sections=["promotion", "registry"],
+        seeded=True,
         inputs={"evaluation": evaluation},
         identity="nava.registry.gate_step.champion_identity",
     )

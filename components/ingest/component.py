@@ -19,5 +19,6 @@ def ingest(run: dict) -> dict:
         name="ingest",
         run=run,
         sections=["source", "synthetic"],
+        seeded=True,
         identity="nava.data.ingestion.source_identity",
     )

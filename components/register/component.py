@@ -24,6 +24,7 @@ def register(run: dict, evaluation: dict, verdict: dict, checkpoint: dict, shard
         name="register",
         run=run,
         sections=["registry"],
+        seeded=True,
         inputs={
             "evaluation": evaluation,
             "verdict": verdict,

@@ -24,6 +24,7 @@ def train(run: dict, shards: dict, stage: int, previous: Optional[dict] = None) 
         name=f"train_stage{int(stage)}",
         run=run,
         sections=["training", "model", "diffusion"],
+        seeded=True,
         inputs={"shards": shards, "previous": previous},
         parameters={"stage": int(stage)},
     )

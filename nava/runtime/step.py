@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nava.runtime.code_digest import code_digest
-from nava.runtime.errors import EXIT_FAILED, GateFailed, NavaError
+from nava.runtime.errors import EXIT_FAILED, EXIT_INTERRUPTED, GateFailed, NavaError
 from nava.runtime.handle import Handle
 from nava.runtime.hashing import sha256_json
 from nava.runtime.progress import Progress
@@ -29,6 +29,7 @@ C = TypeVar("C")
 T = TypeVar("T")
 KEY_DIGITS = 16
 RESULT_FILE = "result.json"
+INTERRUPTED = {"type": "KeyboardInterrupt", "message": "interrupted from outside", "exit_code": EXIT_INTERRUPTED}
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,23 @@ class RunReference:
         return asdict(self)
 
 
-@dataclass
+class _DeclaredSeed:
+    """The field `seed` of a step: set to None for a step whose identity it is not part of, and then not to be read."""
+
+    def __get__(self, step: "Step | None", owner: type | None = None) -> int:
+        if step is None:
+            raise AttributeError("the seed has no default")
+        value: int | None = step.__dict__["seed"]
+        if value is None:
+            raise KeyError(f"step '{step.name}' reads the seed without declaring it")
+        return value
+
+    def __set__(self, step: "Step", value: int | None) -> None:
+        step.__dict__["seed"] = value
+
+
+# Neither printed nor compared: both would read a seed that may not be read.
+@dataclass(repr=False, eq=False)
 class Step:
     """What a step function is given: its configuration, its folder, its progress.
 
@@ -62,7 +79,7 @@ class Step:
         run_id: the run that asked for this step.
         key: the step's identity; empty while it is being computed.
         sections: the slices of configuration it declared, by section name.
-        seed: the run's seed.
+        seed: the run's seed, for a step that declared that it reads it; KeyError for the others.
         progress: wraps an iterable and reports.
     """
 
@@ -70,7 +87,7 @@ class Step:
     run_dir: Path
     run_id: str
     sections: dict[str, Any]
-    seed: int
+    seed: _DeclaredSeed = _DeclaredSeed()
     key: str = ""
     workdir: Path = Path()
     progress: Progress = field(default_factory=Progress)
@@ -107,6 +124,7 @@ def execute(
     name: str,
     run: dict[str, Any],
     sections: Iterable[str] = (),
+    seeded: bool = False,
     inputs: dict[str, dict[str, Any] | None] | None = None,
     parameters: dict[str, Any] | None = None,
     identity: str | None = None,
@@ -118,6 +136,7 @@ def execute(
         name: the step's name in the pipeline.
         run: the run reference as JSON.
         sections: the sections of configuration the function may read.
+        seeded: the function reads the run's seed, which then is part of the identity.
         inputs: handles as JSON, passed as keyword arguments; None for an absent one.
         parameters: further keyword arguments, part of the identity.
         identity: dotted name of a function `(Step, **handles) -> str` for what else the result depends on (the files of
@@ -131,7 +150,7 @@ def execute(
     log = Path(reference.run_dir) / "logs" / reference.run_id / f"{name}.log"
     store.update_step(reference.run_id, name, state="running", started_at=utc_now(), log_path=str(log))
     started = time.monotonic()
-    call = _StepCall(function, name, reference, inputs or {}, parameters or {})
+    call = _StepCall(function, name, reference, inputs or {}, parameters or {}, seeded)
     try:
         with captured_output(log):
             handle, key, cached = call.run(tuple(sections), identity)
@@ -141,8 +160,7 @@ def execute(
             with log.open("a") as file:
                 file.write(traceback.format_exc())
         verdict = error.verdict.to_dict() if isinstance(error, GateFailed) and error.verdict else None
-        state = error.state if isinstance(error, NavaError) else "failed"
-        _finish(store, reference.run_id, name, started, state=state, error=record, handle=verdict)
+        _finish(store, reference.run_id, name, started, state=_end_state(error), error=record, handle=verdict)
         raise
     _finish(
         store,
@@ -163,9 +181,17 @@ def _finish(store: Store, run_id: str, name: str, started: float, **values: Any)
     store.update_step(run_id, name, ended_at=utc_now(), seconds=seconds, peak_memory_mb=peak_memory_mb(), **values)
 
 
+def _end_state(error: BaseException) -> str:
+    if isinstance(error, NavaError):
+        return error.state
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+
+
 def _error_record(error: BaseException) -> dict[str, Any]:
     if isinstance(error, NavaError):
         return {"type": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
     message = str(error) or type(error).__name__
     return {"type": type(error).__name__, "message": message, "exit_code": EXIT_FAILED}
 
@@ -177,6 +203,7 @@ class _StepCall:
     reference: RunReference
     inputs: dict[str, dict[str, Any] | None]
     parameters: dict[str, Any]
+    seeded: bool
 
     def run(self, sections: tuple[str, ...], identity: str | None) -> tuple[Handle, str, bool]:
         resolved = read_json(Path(self.reference.config_uri))
@@ -199,7 +226,8 @@ class _StepCall:
     def _step(self, resolved: dict[str, Any], sections: tuple[str, ...]) -> Step:
         config = resolved["config"]
         slices = {section: config[section] for section in sections}
-        return Step(self.name, Path(self.reference.run_dir), self.reference.run_id, slices, seed=int(config["seed"]))
+        seed = int(config["seed"]) if self.seeded else None
+        return Step(self.name, Path(self.reference.run_dir), self.reference.run_id, slices, seed)
 
     def _key(
         self, resolved: dict[str, Any], sections: tuple[str, ...], handles: dict[str, Handle | None], extra: str
@@ -209,7 +237,7 @@ class _StepCall:
                 "function": self.function,
                 "inputs": {name: handle.sha256 if handle else None for name, handle in handles.items()},
                 "config": {section: resolved["identity"][section] for section in sections},
-                "seed": resolved["config"]["seed"],
+                "seed": resolved["config"]["seed"] if self.seeded else None,
                 "parameters": self.parameters,
                 "extra": extra,
                 "code": code_digest(self.function.rpartition(".")[0]),

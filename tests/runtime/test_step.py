@@ -38,6 +38,7 @@ class Harness:
         self.root = root
         self.calls = 0
         self.code = "code 1"
+        self.seeded = True
         self.module = types.ModuleType(MODULE)
         monkeypatch.setitem(sys.modules, MODULE, self.module)
         monkeypatch.setattr(step_module, "code_digest", lambda module: self.code)
@@ -61,6 +62,7 @@ class Harness:
             name="step",
             run=reference.to_dict(),
             sections=["width"],
+            seeded=self.seeded,
             inputs=inputs,
             parameters=parameters,
         )
@@ -119,6 +121,25 @@ def test_reading_a_section_that_was_not_declared_is_an_error(harness: Harness) -
         harness.execute()
 
 
+def test_a_seed_that_is_not_declared_is_no_part_of_the_key_and_cannot_be_read(harness: Harness) -> None:
+    harness.seeded = False
+    harness.body(lambda step: write_result(step, "done"))
+    first = harness.execute()
+    harness.config["seed"] = 1
+    assert harness.execute() == first
+    assert harness.calls == 1
+    harness.body(lambda step: write_result(step, str(step.seed)))
+    harness.code = "code 2"
+    with pytest.raises(KeyError, match="step 'step' reads the seed without declaring it"):
+        harness.execute()
+
+
+def test_a_declared_seed_arrives(harness: Harness) -> None:
+    harness.config["seed"] = 7
+    harness.body(lambda step: write_result(step, str(step.seed)))
+    assert Handle.from_dict(harness.execute()).path.read_text() == "7"
+
+
 def test_a_section_arrives_typed(harness: Harness) -> None:
     seen = []
     harness.body(lambda step: (seen.append(step.section(WidthConfig)), write_result(step, ""))[1])
@@ -135,7 +156,8 @@ def test_a_retry_finds_what_the_killed_attempt_left(harness: Harness) -> None:
     harness.body(killed)
     with pytest.raises(KeyboardInterrupt):
         harness.execute()
-    assert harness.record().state == "failed"
+    assert harness.record().state == "interrupted"
+    assert harness.record().error["exit_code"] == 130
     harness.body(lambda step: write_result(step, (step.workdir / "unit-1").read_text()))
     assert Handle.from_dict(harness.execute()).path.read_text() == "finished"
 
