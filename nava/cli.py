@@ -67,30 +67,19 @@ def run_pipeline(
 ) -> None:
     """Run pipeline NAME on this machine; OVERRIDES are settings such as training.micro_batch_size=8.
 
-    Exit codes: 0 done, 1 failed, 2 wrong input or setting, 3 a gate said no.
+    Exit codes: 0 done, 1 failed, 2 wrong input or setting, 3 a gate said no, 130 interrupted (Ctrl-C).
     """
     from nava.console.local_runner import ending, run_locally
     from nava.console.pipeline_ir import load_pipeline
     from nava.console.run_start import RunRequest
 
     load_pipeline(name)
-    source_uri = _checked_source(source)
-    request = RunRequest(recipe, source_uri, workspace, run_name, seed, policy, list(overrides))
+    folder = str(Path(source).expanduser().resolve()) if source and "://" not in source else source
+    request = RunRequest(recipe, folder, workspace, run_name, seed, policy, list(overrides))
     code = run_locally(request)
     for line in ending(request):
         click.echo(line)
     sys.exit(code)
-
-
-def _checked_source(source: str) -> str:
-    """The absolute folder of the user's media, looked at before anything is written."""
-    if not source:
-        return ""
-    from nava.data.ingestion import probe_folder
-
-    folder = Path(source).expanduser().resolve()
-    probe_folder(folder)
-    return str(folder)
 
 
 @pipeline.command("compile")

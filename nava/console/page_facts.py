@@ -42,6 +42,7 @@ from nava.pages.run_facts import (
     Statement,
     StepFacts,
 )
+from nava.runtime.errors import EXIT_INTERRUPTED
 from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import read_json
 
@@ -52,6 +53,7 @@ REMEDIES = {
     1: "The log has the details. The same command goes on from what is finished.",
     2: "Mend the input or the setting and run the same command again; what is finished is reused.",
     3: "Look at the rule and its records, mend the data or the recipe, and run again; the rest is reused.",
+    EXIT_INTERRUPTED: "The same command goes on from what is finished.",
 }
 
 

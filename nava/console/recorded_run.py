@@ -13,6 +13,7 @@ from nava.runtime.handle import Handle
 from nava.runtime.store import RunRow, StepRow
 
 STAGES = ("train_stage1", "train_stage2", "train_stage3")
+STOPPED = ("failed", "gate_failed", "interrupted")
 
 
 class RecordedRun:
@@ -29,14 +30,14 @@ class RecordedRun:
 
     @property
     def failed_step(self) -> StepRow | None:
-        """The first step that failed or whose gate said no."""
-        return next((step for step in self.steps if step.state in ("failed", "gate_failed")), None)
+        """The first step that failed, was interrupted, or whose gate said no."""
+        return next((step for step in self.steps if step.state in STOPPED), None)
 
     @property
     def state(self) -> str:
         """succeeded, gate_failed or failed."""
         if self.failed_step is not None:
-            return self.failed_step.state
+            return "gate_failed" if self.failed_step.state == "gate_failed" else "failed"
         done = bool(self.steps) and all(step.state == "succeeded" for step in self.steps)
         return "succeeded" if done else "failed"
 
