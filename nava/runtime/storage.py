@@ -86,3 +86,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _fsync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file under a second name where the file system allows it, else a copy; makes the target's folder."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)

@@ -72,6 +72,15 @@ def test_the_same_content_is_the_same_version(repository, clips, tmp_path):
     assert git(repository.folder, "rev-list", "--count", "HEAD") == "1"
 
 
+def test_the_same_content_of_another_run_carries_that_runs_facts(repository, clips):
+    first = repository.publish(clips, {**FACTS, "clips_sha256": "a" * 64})
+    counts = {**FACTS["counts"], "in": 5, "dropped": 2}
+    second = repository.publish(clips, {"counts": counts, "clips_sha256": "b" * 64, "verdict_sha256": "c" * 64})
+    assert (second.counts, second.clips_sha256, second.verdict_sha256) == (counts, "b" * 64, "c" * 64)
+    assert (second.version, second.git_revision) == (first.version, first.git_revision)
+    assert repository.versions() == [first]
+
+
 def test_versions_have_parents_and_an_old_content_is_its_old_version(repository, clips, tmp_path):
     first = repository.publish(clips, FACTS)
     second = repository.publish(make_clips(tmp_path / "more", seed=1), FACTS)

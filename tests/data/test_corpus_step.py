@@ -1,5 +1,7 @@
 """The step `version`."""
 
+import errno
+
 import pytest
 
 from nava.artifacts.clip_manifest import kept_rows, read_clips, write_clips
@@ -8,6 +10,7 @@ from nava.artifacts.handle import Handle
 from nava.config.corpus import CorpusConfig
 from nava.data.corpus.repository import checkout
 from nava.data.corpus.step import version
+from nava.runtime import storage
 from nava.runtime.errors import GateFailed, InputError
 from nava.runtime.step import Step
 
@@ -16,7 +19,7 @@ PASSED = Handle("gate_verdict", "verdict", "a" * 64, {"passed": True})
 
 @pytest.fixture
 def step(tmp_path):
-    return Step("version", tmp_path / "run", "run", {"corpus": {}}, seed=0, key="k" * 64, workdir=tmp_path / "run/work")
+    return Step("version", tmp_path / "run", "run", {"corpus": {}}, 0, key="k" * 64, workdir=tmp_path / "run/work")
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_the_version_carries_counts_origin_and_parent(step, clips):
 
 def test_the_handle_is_the_contents_not_the_commits(step, clips, tmp_path):
     first = version(step, clips, PASSED)
-    elsewhere = Step("version", tmp_path / "two", "run", {"corpus": {}}, seed=0, key="k", workdir=tmp_path / "two/work")
+    elsewhere = Step("version", tmp_path / "two", "run", {"corpus": {}}, 0, key="k", workdir=tmp_path / "two/work")
     other = version(elsewhere, clips, PASSED)
     assert other.sha256 == first.sha256
     assert other.uri != first.uri
@@ -89,6 +92,15 @@ def test_what_was_staged_is_gone_afterwards_and_the_clips_are_unharmed(step, cli
     assert [path.name for path in step.workdir.iterdir()] == ["corpus_version.json"]
     assert Handle.of_path("clips", clips.path).sha256 == clips.sha256
     assert (clips.path / "media/0.wav").stat().st_mode & 0o200
+
+
+def test_a_file_system_without_hard_links_is_copied_on(step, clips, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.EXDEV, "cross-device link")
+
+    monkeypatch.setattr(storage.os, "link", refused)
+    folder = checkout(version(step, clips, PASSED))
+    assert (folder / "media/1.wav").read_bytes() == b"wav1"
 
 
 def test_an_author_can_be_configured(step, clips):

@@ -80,3 +80,22 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
             (part / content).write_text(content)
         assert [file.name for file in path.iterdir()] == [content]
     assert leftovers(tmp_path) == []
+
+
+def test_a_link_is_the_same_file_and_a_copy_where_links_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "clip.wav"
+    source.write_bytes(b"sound")
+    storage.link_or_copy(source, tmp_path / "deep" / "linked.wav")
+    assert (tmp_path / "deep" / "linked.wav").samefile(source)
+    with pytest.raises(FileExistsError):
+        storage.link_or_copy(source, tmp_path / "deep" / "linked.wav")
+
+    def refused(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(storage.os, "link", refused)
+    storage.link_or_copy(source, tmp_path / "copied.wav")
+    assert (tmp_path / "copied.wav").read_bytes() == b"sound"
+    assert not (tmp_path / "copied.wav").samefile(source)

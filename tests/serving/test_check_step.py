@@ -20,7 +20,7 @@ from tests.serving.tiny_package import FRAMES, SAMPLES, SIZE
 def step(tmp_path):
     workdir = tmp_path / "steps" / "serve_check"
     workdir.mkdir(parents=True)
-    return Step("serve_check", tmp_path, "run1", {"serving": {"sampling_steps": 2}}, seed=0, key="k", workdir=workdir)
+    return Step("serve_check", tmp_path, "run1", {"serving": {"sampling_steps": 2}}, 0, key="k", workdir=workdir)
 
 
 def test_the_package_is_served_over_http_and_the_clip_decodes(step, tiny_package):

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,9 @@ class CorpusRepository:
     def publish(self, clips: Path, facts: dict[str, Any]) -> CorpusVersion:
         """Make `clips` (manifest and media) a version, or return the version that already holds the same content.
 
+        The repository keeps the facts that a version was committed with; what is returned carries those given here,
+        since the same clips may come out of another curation.
+
         Args:
             clips: a folder; it is copied.
             facts: what the version's record carries besides (`counts`, `kept_by_split`, hashes of what it came from).
@@ -69,8 +72,10 @@ class CorpusRepository:
             self._ensure()
             for version in self.versions():
                 if version.content_sha256 == content:
-                    return version
-            return self._finish_killed(content) or self._commit(clips, content, facts)
+                    return replace(version, **facts)
+            if (finished := self._finish_killed(content)) is not None:
+                return replace(finished, **facts)
+            return self._commit(clips, content, facts)
 
     def versions(self) -> list[CorpusVersion]:
         """All versions, oldest first."""

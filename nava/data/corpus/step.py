@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from nava.artifacts.corpus_version import write_corpus_version
 from nava.artifacts.handle import Handle
 from nava.config.corpus import CorpusConfig
 from nava.runtime.errors import GateFailed
-from nava.runtime.storage import atomic_folder
+from nava.runtime.storage import atomic_folder, link_or_copy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +58,5 @@ def _stage(source: Path, kept: list[ClipRow], folder: Path) -> None:
         row["thumbnail_path"] = None
         for column in ("video_path", "audio_path"):
             if row[column]:
-                (folder / row[column]).parent.mkdir(exist_ok=True)
-                os.link(source / row[column], folder / row[column])
+                link_or_copy(source / row[column], folder / row[column])
     write_clips(folder, kept)

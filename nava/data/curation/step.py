@@ -4,7 +4,6 @@ split, the manifest.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from nava.artifacts.handle import Handle
 from nava.artifacts.source_manifest import Source, read_sources
 from nava.config.curation import CurationConfig
 from nava.runtime.errors import InputError
-from nava.runtime.storage import atomic_folder, read_json
+from nava.runtime.storage import atomic_folder, link_or_copy, read_json
 
 if TYPE_CHECKING:
     from nava.data.curation.unit import SourceCurator
@@ -181,17 +180,8 @@ def _publish(rows: Sequence[ClipRow], folders: dict[str, Path], folder: Path, ke
                 row[column] = None
         for column in ("video_path", "audio_path", "thumbnail_path"):
             if row.get(column):
-                _link(folders[row["clip_id"]] / row[column], folder / row[column])
+                link_or_copy(folders[row["clip_id"]] / row[column], folder / row[column])
     write_clips(folder, rows)
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same file under a second name where the file system allows it, else a copy."""
-    target.parent.mkdir(exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _remove_partial(units_dir: Path) -> None:
