@@ -49,7 +49,8 @@ def compose(recipe: str, overrides: list[str] | None = None) -> ResolvedConfig:
     """Compose a recipe with overrides such as `training.micro_batch_size=8`.
 
     Raises:
-        InputError: unknown recipe, unknown setting (with the nearest known one), or a value of the wrong type.
+        InputError: unknown recipe, unknown setting (with the nearest known one), a value of the wrong type, or one
+            that its section's `check` refuses.
     """
     if recipe not in recipe_names():
         raise InputError(f"unknown recipe '{recipe}'; there are: {', '.join(recipe_names())}")
@@ -70,8 +71,17 @@ def compose(recipe: str, overrides: list[str] | None = None) -> ResolvedConfig:
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(f"recipe '{recipe}': {_first_cause(error)}") from error
     assert isinstance(config, dict)
+    _check_sections(value)
     # Through JSON once, so that a step sees the very values that its key was computed from.
     return ResolvedConfig(recipe, json.loads(json.dumps(config)), json.loads(json.dumps(_identity(value))))
+
+
+def _check_sections(config: Any) -> None:
+    """Let every section that checks its values do so."""
+    for item in fields(config):
+        check = getattr(getattr(config, item.name), "check", None)
+        if check is not None:
+            check()
 
 
 def _identity(value: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nava.config.checks import require_at_least, require_positive, require_shares
+
 
 @dataclass
 class DecodeConfig:
@@ -89,3 +91,21 @@ class CurationConfig:
     filters: FilterConfig = field(default_factory=FilterConfig)
     text: TextConfig = field(default_factory=TextConfig)
     duplicates: DuplicateConfig = field(default_factory=DuplicateConfig)
+
+    def check(self) -> None:
+        """Refuse values that no run could use. InputError names the setting and what it may be."""
+        require_shares(self, "curation", ("heldout_share",))
+        require_at_least(self, "curation", ("workers",), 1)
+        require_at_least(self, "curation", ("kept_thumbnails",), 0)
+        require_positive(self.decode, "curation.decode", ("max_source_duration_s", "source_timeout_s"))
+        require_shares(self.decode, "curation.decode", ("max_error_share", "min_decoded_share"))
+        require_shares(self.cuts, "curation.cuts", ("hash_threshold", "min_changed_share"))
+        require_at_least(self.cuts, "curation.cuts", ("min_shot_frames",), 1)
+        form = ("width", "height", "fps", "frames", "sample_rate_hz", "samples", "max_clips_per_shot")
+        require_at_least(self.clip, "curation.clip", (*form, "audio_bitrate_bps"), 1)
+        ratios = ("max_static_ratio", "max_silence_ratio", "max_clip_ratio", "min_text_score")
+        require_shares(self.filters, "curation.filters", ratios)
+        require_at_least(self.text, "curation.text", ("frames_per_source",), 1)
+        require_shares(self.text, "curation.text", ("min_edge_share",))
+        alike = ("min_cosine", "max_hash_distance", "min_audio_correlation")
+        require_shares(self.duplicates, "curation.duplicates", alike)

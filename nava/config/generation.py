@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from nava.config.checks import require_at_least, require_one_of, require_positive
+
 
 @dataclass
 class GuidanceScales:
@@ -27,3 +29,10 @@ class GenerationConfig:
     audio: GuidanceScales = field(default_factory=GuidanceScales)
     seed: int = 100
     batch_size: int = 16
+
+    def check(self) -> None:
+        """Refuse values that no run could use. InputError names the setting and what it may be."""
+        require_one_of(self, "generation", "solver", ("unipc", "euler"))
+        require_one_of(self, "generation", "guidance_base", ("conditional", "unconditional"))
+        require_at_least(self, "generation", ("steps", "batch_size"), 1)
+        require_positive(self, "generation", ("shift",))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from nava.config.checks import require_at_least, require_one_of
+
 
 @dataclass
 class VideoCodecConfig:
@@ -51,3 +53,12 @@ class LatentsConfig:
 
     video: VideoCodecConfig = field(default_factory=VideoCodecConfig)
     audio: AudioCodecConfig = field(default_factory=AudioCodecConfig)
+
+    def check(self) -> None:
+        """Refuse values that no run could use. InputError names the setting and what it may be."""
+        require_one_of(self.video, "latents.video", "type", ("block_pca", "block_dct"))
+        require_one_of(self.audio, "latents.audio", "type", ("mel_pca",))
+        video = ("channels", "temporal_stride", "spatial_stride", "fit_clips", "fit_blocks")
+        require_at_least(self.video, "latents.video", video, 1)
+        audio = ("channels", "sample_rate_hz", "window_samples", "hop_samples", "mel_bins", "frames_per_latent")
+        require_at_least(self.audio, "latents.audio", (*audio, "fit_clips"), 1)

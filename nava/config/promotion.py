@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from nava.config.checks import require_at_least, require_one_of
+
 
 @dataclass
 class PromotionConfig:
@@ -20,3 +22,8 @@ class PromotionConfig:
     non_inferiority_margin: float = 0.1
     bootstrap_samples: int = 2000
     actor: str = "nava-pipeline"
+
+    def check(self) -> None:
+        """Refuse values that no run could use. InputError names the setting and what it may be."""
+        require_one_of(self, "promotion", "policy", ("auto", "manual"))
+        require_at_least(self, "promotion", ("min_n", "bootstrap_samples"), 1)

@@ -1,6 +1,8 @@
 """How much raw media the seeded generator makes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+
+from nava.config.checks import require, require_at_least, require_positive, require_shares
 
 
 @dataclass
@@ -50,3 +52,13 @@ class SyntheticConfig:
     sidecar_share: float = 0.85
     defects: DefectCounts = field(default_factory=DefectCounts)
     workers: int = field(default=2, metadata={"identity": False})
+
+    def check(self) -> None:
+        """Refuse values that no run could use. InputError names the setting and what it may be."""
+        require_at_least(self, "synthetic", ("videos", "audio_files"), 0)
+        require_at_least(self.defects, "synthetic.defects", (item.name for item in fields(self.defects)), 0)
+        require_at_least(self, "synthetic", ("min_shots", "workers"), 1)
+        allowed = f"at least synthetic.min_shots, {self.min_shots}"
+        require(self.max_shots >= self.min_shots, "synthetic.max_shots", self.max_shots, allowed)
+        require_positive(self, "synthetic", ("min_shot_s", "long_shot_s"))
+        require_shares(self, "synthetic", ("long_share", "flash_share", "fade_share", "sidecar_share"))
