@@ -19,6 +19,11 @@ help: ## This list
 
 # torch first and by itself: pip then takes a CPU build where the index offers one, and nothing later replaces it.
 .venv/demo.stamp: pyproject.toml constraints.txt
+	@python="$(PYTHON)"; if [ -x $(BIN)/python ]; then python=$(BIN)/python; fi; \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null || { \
+	    echo "NAVA needs Python 3.11 or 3.12, but $$python is: $$("$$python" --version 2>&1)" >&2; \
+	    echo "Install one of them, remove .venv if there is one, and name it: make demo PYTHON=python3.11" >&2; \
+	    exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing the demo's packages into .venv (a few minutes the first time)"
 	@$(INSTALL) torch==2.13.0
