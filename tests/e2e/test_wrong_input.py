@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nava.artifacts.clip_manifest import kept_rows
 from nava.config.synthetic import DefectCounts, SyntheticConfig
 from nava.data.synthetic.generate import generate
 from nava.data.synthetic.labels import read_labels
@@ -30,8 +31,13 @@ def user_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def user_run(user_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ending:
-    return run(tmp_path_factory.mktemp("runs"), "--source", str(user_folder))
+def user_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def user_run(user_folder: Path, user_workspace: Path) -> Ending:
+    return run(user_workspace, "--source", str(user_folder))
 
 
 def test_a_folder_with_broken_files_runs_to_its_end(user_run: Ending) -> None:
@@ -56,6 +62,28 @@ def test_a_gate_that_fails_stops_the_run_before_training(tmp_path: Path, user_fo
     assert "100000" in ending.summary["failure"]["message"]
     page = (tmp_path / "smoke" / "index.html").read_text()
     assert "100000" in page
+
+
+def test_a_gate_that_fails_names_the_rule_and_the_offending_records(
+    user_run: Ending, user_workspace: Path, user_folder: Path
+) -> None:
+    (clips,) = user_workspace.glob("smoke/steps/curate/*/**/clips.parquet")
+    captions = {row["clip_id"]: str(row["caption"]) for row in kept_rows(clips.parent)}
+    lengths = sorted(map(len, captions.values()))
+    most = lengths[len(lengths) // 2] - 1
+    offending = {clip_id for clip_id, caption in captions.items() if len(caption) > most}
+    assert offending
+
+    setting = f"validation.max_caption_characters={most}"
+    ending = run(user_workspace, "--source", str(user_folder), setting)
+    assert ending.code == 3, ending.output
+    assert ending.executed() == [], "curation was repeated"
+    assert ending.states()["version"] == "pending"
+    assert "captions are of a sensible length" in ending.summary["failure"]["message"]
+    page = (user_workspace / "smoke" / "index.html").read_text()
+    assert "captions are of a sensible length" in page
+    failure = page[: page.index("</section>", page.index("Offending records"))]
+    assert all(clip_id in failure for clip_id in offending)
 
 
 def test_a_folder_in_which_everything_is_dropped_says_why(tmp_path: Path, user_folder: Path) -> None:
