@@ -18,6 +18,8 @@ EVALUATION_TAG = "nava.evaluation_sha256"
 BASELINE_TAG = "nava.baseline"
 PACKAGE_URI_TAG = "package_uri"
 PACKAGE_SHA256_TAG = "package_sha256"
+# What a version's promotion rests on, by artifact kind: set once its package was served and has answered.
+EVIDENCE_TAG = "nava.promotion_evidence"
 SIGNING_KEY_TAG = "package_signing_key_sha256"
 EVALUATION_ARTIFACT = "evaluation"
 RUN_RECORD_ARTIFACT = "run_record.json"

@@ -1,5 +1,6 @@
 """Promotes a candidate that has passed the gate and the serve check, or leaves it for a person to promote."""
 
+import json
 from pathlib import Path
 
 from nava.artifacts.gate_verdict import read_verdict
@@ -9,6 +10,7 @@ from nava.config.promotion import PromotionConfig
 from nava.config.registry import RegistryConfig
 from nava.registry.baseline import Baseline
 from nava.registry.ledger import EXPORT_FILE, Ledger
+from nava.registry.mlflow_registry import EVIDENCE_TAG
 from nava.registry.promotion import AUTO, MANUAL, Move, Promotions
 from nava.runtime.errors import InputError, NavaError
 from nava.runtime.handle import Handle
@@ -63,6 +65,7 @@ def promote(step: Step, model_version: Handle, verdict: Handle, model_package: H
         "serve_report": serve_report.require("serve_report").sha256,
     }
     promotions = Promotions(registry, step.run_dir)
+    promotions.registry.tag_version(version.version, {EVIDENCE_TAG: json.dumps(evidence, sort_keys=True)})
     entry = _last_move(promotions.ledger.entries(), version.version)
     if entry is None and config.policy == AUTO:
         expected = Baseline.from_dict(version.baseline).version

@@ -5,13 +5,21 @@ succeed. The alias follows; a process killed in between is made good by whoever 
 """
 
 import getpass
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nava.artifacts.promotion_ledger import LedgerEntry, verify_ledger
 from nava.config.registry import RegistryConfig
 from nava.registry.ledger import Ledger, PromotionConflict, next_position
-from nava.registry.mlflow_registry import CHAMPION, LEDGER_HEAD_TAG, PREVIOUS, MlflowRegistry
+from nava.registry.mlflow_registry import (
+    CHAMPION,
+    EVIDENCE_TAG,
+    LEDGER_HEAD_TAG,
+    PACKAGE_SHA256_TAG,
+    PREVIOUS,
+    MlflowRegistry,
+)
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_json
 from nava.runtime.store import utc_now
@@ -97,8 +105,10 @@ class Promotions:
     def rollback(self, actor: str, reason: str, to_version: int | None = None) -> LedgerEntry:
         """Make an earlier version champion again: the one with the alias `previous`, or `to_version`.
 
+        The entry carries the evidence that the version became champion on.
+
         Raises:
-            InputError: there is nothing to go back to, or it is the champion already.
+            InputError: there is nothing to go back to, it never was champion, or it is already.
         """
         head = self.settle()
         aliases = self.registry.aliases()
@@ -107,8 +117,29 @@ class Promotions:
             raise InputError(f"model {self.ledger.model} has no earlier champion to go back to")
         if target == head.to_version:
             raise InputError(f"{self.ledger.model} v{target} is the champion already")
+        before = [entry for entry in self.ledger.entries() if entry.to_version == target]
+        if not before:
+            raise InputError(f"{self.ledger.model} v{target} was never champion, so there is no going back to it")
         approval = {"policy": MANUAL, "approved_by": actor, "reason": reason}
-        return self.promote(Move(target, head.to_version, actor, {}, approval, "rollback", head.entry_hash))
+        evidence = before[-1].evidence
+        return self.promote(Move(target, head.to_version, actor, evidence, approval, "rollback", head.entry_hash))
+
+    def evidence_of(self, number: int) -> dict[str, str]:
+        """What the promotion of a version rests on, as the registry keeps it: its package and the check that it serves.
+
+        Raises:
+            InputError: there is no such version, it was never packaged, or that package has not passed the serve check.
+        """
+        version = self.registry.version(number)
+        if version is None:
+            raise InputError(f"model {self.ledger.model} has no version {number}")
+        label, again = f"{self.ledger.model} v{number}", "run the life cycle of this version to its end, then promote"
+        if PACKAGE_SHA256_TAG not in version.tags:
+            raise InputError(f"{label} was never packaged: {again}")
+        evidence: dict[str, str] = json.loads(version.tags.get(EVIDENCE_TAG, "{}"))
+        if evidence.get("model_package") != version.tags[PACKAGE_SHA256_TAG]:
+            raise InputError(f"the package of {label} has not passed the serve check: {again}")
+        return evidence
 
     def settle(self) -> LedgerEntry | None:
         """Verify the ledger and bring the aliases to its last entry where a kill left them one move behind."""
@@ -165,7 +196,11 @@ def rollback_run(run_dir: Path, reason: str, config: RegistryConfig | None = Non
 
 
 def promote_by_hand(run_dir: Path, version: int, reason: str, config: RegistryConfig | None = None) -> str:
-    """Make a version champion on a person's word; return what was done, for the terminal."""
+    """Make a version champion on a person's word; return what was done, for the terminal.
+
+    Raises:
+        InputError: it is champion already, or nothing shows that it can be served.
+    """
     promotions = Promotions(config or RegistryConfig(), run_dir)
     actor, head = getpass.getuser(), promotions.settle()
     if head is not None and head.to_version == version:
@@ -173,7 +208,8 @@ def promote_by_hand(run_dir: Path, version: int, reason: str, config: RegistryCo
     approval = {"policy": MANUAL, "approved_by": actor, "reason": reason}
     expected = head.to_version if head else None
     occasion = head.entry_hash if head else ""
-    entry = promotions.promote(Move(version, expected, actor, {}, approval, occasion=occasion))
+    evidence = promotions.evidence_of(version)
+    entry = promotions.promote(Move(version, expected, actor, evidence, approval, occasion=occasion))
     return (
         f"champion: {entry.model} {_named(entry.from_version)} -> v{entry.to_version} (ledger entry {entry.sequence})"
     )

@@ -1,10 +1,12 @@
+import json
+
 import pytest
 from sqlalchemy import text
 
 from nava.artifacts.promotion_ledger import LedgerBroken, verify_ledger
 from nava.config.registry import RegistryConfig
 from nava.registry.ledger import PromotionConflict
-from nava.registry.mlflow_registry import CHAMPION, PREVIOUS
+from nava.registry.mlflow_registry import CHAMPION, EVIDENCE_TAG, PACKAGE_SHA256_TAG, PREVIOUS
 from nava.registry.promotion import Move, Promotions, promote_by_hand, rollback_run
 from nava.registry.versions import current_champion, list_versions
 from nava.runtime.errors import InputError
@@ -153,15 +155,47 @@ def test_there_is_nothing_to_roll_back_to_at_first(promotions, run_dir):
         rollback_run(run_dir, "why not")
 
 
+def serve_checked(promotions, number, package="a" * 64):
+    evidence = {"model_package": package, "serve_report": "b" * 64}
+    promotions.registry.tag_version(number, {PACKAGE_SHA256_TAG: "a" * 64, EVIDENCE_TAG: json.dumps(evidence)})
+
+
 def test_a_person_may_promote_and_the_reason_is_kept(promotions, run_dir):
+    serve_checked(promotions, 1)
+    serve_checked(promotions, 3)
     promote_by_hand(run_dir, 1, "first")
     assert promote_by_hand(run_dir, 3, "it sounds better") == "champion: nava v1 -> v3 (ledger entry 2)"
     entry = promotions.ledger.entries()[-1]
     assert entry.approval["policy"] == "manual"
     assert entry.approval["reason"] == "it sounds better"
     assert entry.approval["approved_by"] == entry.actor
+    assert entry.evidence == {"model_package": "a" * 64, "serve_report": "b" * 64}
     with pytest.raises(InputError, match="champion already"):
         promote_by_hand(run_dir, 3, "once more")
+
+
+def test_a_person_cannot_promote_what_was_never_packaged_or_served(promotions, run_dir):
+    with pytest.raises(InputError, match="nava v1 was never packaged"):
+        promote_by_hand(run_dir, 1, "why not")
+    promotions.registry.tag_version(1, {PACKAGE_SHA256_TAG: "a" * 64})
+    with pytest.raises(InputError, match="the package of nava v1 has not passed the serve check"):
+        promote_by_hand(run_dir, 1, "why not")
+    serve_checked(promotions, 1, package="c" * 64)
+    with pytest.raises(InputError, match="the package of nava v1 has not passed the serve check"):
+        promote_by_hand(run_dir, 1, "an older package was served")
+    with pytest.raises(InputError, match="has no version 9"):
+        promote_by_hand(run_dir, 9, "why not")
+    assert promotions.ledger.entries() == []
+    assert aliases(promotions) == {}
+
+
+def test_a_rollback_carries_the_evidence_of_the_version_it_returns_to(promotions, run_dir):
+    promotions.promote(move(1, None))
+    promotions.promote(move(2, 1))
+    assert promotions.rollback("ada", "noisy").evidence == {"verdict": "v1"}
+    assert promotions.rollback("ada", "not noisy").evidence == {"verdict": "v2"}
+    with pytest.raises(InputError, match="v3 was never champion"):
+        promotions.rollback("ada", "why not", to_version=3)
 
 
 def test_a_tampered_ledger_stops_every_move(promotions):

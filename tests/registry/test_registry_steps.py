@@ -288,6 +288,8 @@ def test_policy_manual_is_asked_again_once_a_person_has_promoted(run):
     assert ledger_identity(run.step("promote"), version) == ""
     promote_by_hand(run.root, 1, "it sounds good")
     assert ledger_identity(run.step("promote"), version) != ""
+    (entry,) = read_ledger(run.root / "promotion_ledger.json")
+    assert set(entry.evidence) == {"model_version", "verdict", "model_package", "serve_report"}
     promotion = whole(run, key="again")
     assert promotion.meta["promoted"] is True
     assert promotion.meta["say"] == "nava v1 is champion (before: none)"
