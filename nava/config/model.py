@@ -35,7 +35,7 @@ class ModelConfig:
     # Start both output heads at zero (the release zeroes the video head only).
     zero_init_heads: bool = True
     # Bias given to the temporal pairs of q and k so that tokens of equal time find each other; 0 leaves it out.
-    temporal_bias: float = 5.0
+    temporal_bias: float = 7.0
 
     @property
     def head_dim(self) -> int:

@@ -35,9 +35,14 @@ class MicroBatch:
     generator: torch.Generator
 
 
-def clip_pools(shards: LatentShards, split: str, config: TrainingConfig) -> dict[Modality, list[str]]:
-    """Sorted ids of the clips that micro-batches of each modality draw from."""
+def clip_pools(shards: LatentShards, split: str, config: TrainingConfig, stage: int) -> dict[Modality, list[str]]:
+    """Sorted ids of the clips that micro-batches of each modality draw from.
+
+    A stage with `tags` draws from the audio-video clips that have one of them; a corpus without any gives all it has.
+    """
     paired = sorted(shards.ids(split, "av"))
+    if tags := set(config.stages()[stage - 1].tags):
+        paired = [clip for clip in paired if tags & set(shards.entries[clip].tags)] or paired
     audio = sorted(shards.ids(split, "audio"))
     return {"av": paired, "audio": sorted(audio + paired) if config.soundtracks_as_audio else audio}
 

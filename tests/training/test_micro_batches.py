@@ -1,6 +1,7 @@
 """Which clips and dropouts a micro-batch has: a function of its number, at the stated rates."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -81,10 +82,10 @@ def test_rates_of_zero_and_one_are_exact(rate: float) -> None:
 
 def test_audio_micro_batches_may_draw_soundtracks() -> None:
     shards, config = LatentsInMemory(), tiny_training()
-    pools = clip_pools(shards, "train", config)
+    pools = clip_pools(shards, "train", config, 1)
     assert pools["av"] == shards.ids("train", "av")
     assert pools["audio"] == shards.ids("train", "av") + shards.ids("train", "audio")
-    assert clip_pools(shards, "train", replace(config, soundtracks_as_audio=False))["audio"] == shards.ids(
+    assert clip_pools(shards, "train", replace(config, soundtracks_as_audio=False), 1)["audio"] == shards.ids(
         "train", "audio"
     )
 
@@ -97,3 +98,12 @@ def test_a_modality_without_clips_is_refused(missing: str, word: str) -> None:
 
 def test_a_modality_that_the_stage_does_not_use_may_be_empty() -> None:
     assert MicroBatches(tiny_training(), 3, 0, {**POOLS, "audio": []})[0].modality == "av"
+
+
+def test_a_stage_with_tags_draws_from_its_subset_and_falls_back_to_all() -> None:
+    shards, config = LatentsInMemory(), tiny_training()
+    paired = shards.ids("train", "av")
+    shards.entries = {clip: SimpleNamespace(tags=["flash"] if clip in paired[:3] else ["talk"]) for clip in paired}
+    for tags, expected in ((["flash"], paired[:3]), (["missing"], paired), ([], paired)):
+        stage3 = replace(config.stage3, tags=tags)
+        assert clip_pools(shards, "train", replace(config, stage3=stage3), 3)["av"] == expected
