@@ -20,6 +20,7 @@ from nava.registry.mlflow_registry import (
     PREVIOUS,
     MlflowRegistry,
 )
+from nava.registry.recorded_config import recorded_config
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_json
 from nava.runtime.store import utc_now
@@ -191,7 +192,7 @@ class Promotions:
 
 def rollback_run(run_dir: Path, reason: str, config: RegistryConfig | None = None) -> str:
     """Roll the champion of a run back; return what was done, for the terminal."""
-    entry = Promotions(config or RegistryConfig(), run_dir).rollback(getpass.getuser(), reason)
+    entry = Promotions(config or recorded_config(run_dir, RegistryConfig), run_dir).rollback(getpass.getuser(), reason)
     return f"champion: {entry.model} v{entry.from_version} -> v{entry.to_version} (ledger entry {entry.sequence})"
 
 
@@ -201,7 +202,7 @@ def promote_by_hand(run_dir: Path, version: int, reason: str, config: RegistryCo
     Raises:
         InputError: it is champion already, or nothing shows that it can be served.
     """
-    promotions = Promotions(config or RegistryConfig(), run_dir)
+    promotions = Promotions(config or recorded_config(run_dir, RegistryConfig), run_dir)
     actor, head = getpass.getuser(), promotions.settle()
     if head is not None and head.to_version == version:
         raise InputError(f"{head.model} v{version} is the champion already")

@@ -1,4 +1,4 @@
-"""What the registry holds, for people and pages."""
+"""What the registry of a run holds, for people and pages; it lies where the run was set to keep it."""
 
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from nava.registry.mlflow_registry import (
     MlflowRegistry,
     RegisteredVersion,
 )
+from nava.registry.recorded_config import recorded_config
 
 
 def list_versions(run_dir: Path, config: RegistryConfig | None = None) -> list[dict[str, Any]]:
     """Every registered version, oldest first: name, version, aliases, run_id, package_uri, package_sha256, tags."""
-    config = config or RegistryConfig()
+    config = config or recorded_config(run_dir, RegistryConfig)
     if MlflowRegistry.is_empty(config, run_dir):
         return []
     return [
@@ -34,7 +35,7 @@ def list_versions(run_dir: Path, config: RegistryConfig | None = None) -> list[d
 
 def current_champion(run_dir: Path, config: RegistryConfig | None = None) -> RegisteredVersion | None:
     """The version that the alias champion stands at, or None."""
-    config = config or RegistryConfig()
+    config = config or recorded_config(run_dir, RegistryConfig)
     if MlflowRegistry.is_empty(config, run_dir):
         return None
     return MlflowRegistry(config, run_dir).by_alias(CHAMPION)

@@ -63,9 +63,10 @@ def champion_package(run_dir: Path, config: RegistryConfig | None = None) -> Ser
     from nava.artifacts.signature import PUBLIC_KEY_FILE
     from nava.registry.mlflow_registry import PACKAGE_SHA256_TAG, PACKAGE_URI_TAG
     from nava.registry.package_store import key_directory
+    from nava.registry.recorded_config import recorded_config
     from nava.registry.versions import current_champion
 
-    config = config or RegistryConfig()
+    config = config or recorded_config(run_dir, RegistryConfig)
     champion = current_champion(run_dir, config)
     if champion is None:
         raise InputError(
@@ -79,7 +80,9 @@ def champion_package(run_dir: Path, config: RegistryConfig | None = None) -> Ser
 
 def serve_command(run_dir: Path, port: int = 3000, config: ServingConfig | None = None) -> list[str]:
     """The whole command line that serves the champion, to copy: `env NAME=value ... python -m bentoml ...`."""
-    config = config or ServingConfig()
+    from nava.registry.recorded_config import recorded_config
+
+    config = config or recorded_config(run_dir, ServingConfig)
     environment = service_environment(champion_package(run_dir), run_dir.resolve() / "bentoml")
     variables = [f"{name}={value}" for name, value in environment.items()]
     return ["env", *variables, *bentoml_command(config, config.host, port)]
