@@ -2,11 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from nava.runtime.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,3 +59,18 @@ def run(workspace: Path, *arguments: str, recipe: str = "smoke") -> Ending:
     path = workspace / recipe / "summary.json"
     summary = json.loads(path.read_text()) if path.is_file() else {}
     return Ending(process.returncode, output, summary)
+
+
+def kill(process: "subprocess.Popen[str]") -> None:
+    """Kill -9 the whole process group of a run."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def checkpoint_hash(workspace: Path, ending: Ending) -> str:
+    """Content hash of the stage 3 checkpoint of a run with the smoke recipe."""
+    store = Store(f"sqlite:///{workspace / 'smoke' / 'store.db'}")
+    row = next(row for row in store.steps(ending.summary["run_id"]) if row.name == "train_stage3")
+    assert row.handle is not None
+    sha256: str = row.handle["sha256"]
+    return sha256

@@ -1,14 +1,11 @@
 """kill -9 of the whole process group in the middle of stage 2, then the same command again."""
 
-import os
-import signal
 import time
 from pathlib import Path
 
 import pytest
 
-from nava.runtime.store import Store
-from tests.e2e.life_cycle import Ending, run, start
+from tests.e2e.life_cycle import Ending, checkpoint_hash, kill, run, start
 
 pytestmark = pytest.mark.e2e
 # Stage 2 is made long enough to be killed in its middle, the rest as short as it can be.
@@ -29,8 +26,7 @@ def kill_in_stage_2(workspace: Path) -> None:
     while process.poll() is None and not list(workspace.glob(pattern)):
         time.sleep(0.05)
     assert process.poll() is None, "the run ended before it could be killed"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill(process)
     assert not list(workspace.glob("smoke/steps/train_stage2/*/result.json")), "stage 2 was over before the kill"
 
 
@@ -45,14 +41,6 @@ def killed_and_resumed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ending]:
     workspace = tmp_path_factory.mktemp("undisturbed")
     return workspace, run(workspace, *SETTINGS)
-
-
-def checkpoint_hash(workspace: Path, ending: Ending) -> str:
-    store = Store(f"sqlite:///{workspace / 'smoke' / 'store.db'}")
-    row = next(row for row in store.steps(ending.summary["run_id"]) if row.name == "train_stage3")
-    assert row.handle is not None
-    sha256: str = row.handle["sha256"]
-    return sha256
 
 
 def test_finished_steps_are_not_repeated(killed_and_resumed: tuple[Path, Ending]) -> None:
@@ -78,7 +66,7 @@ def test_the_result_is_the_same_as_without_the_kill(
 def test_the_killed_run_is_recorded_as_interrupted(killed_and_resumed: tuple[Path, Ending]) -> None:
     from sqlalchemy import select
 
-    from nava.runtime.store import RunRow
+    from nava.runtime.store import RunRow, Store
 
     workspace, _ = killed_and_resumed
     with Store(f"sqlite:///{workspace / 'smoke' / 'store.db'}").session() as session:
