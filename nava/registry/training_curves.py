@@ -1,7 +1,7 @@
 """The loss curves of all training stages of a run as MLflow series."""
 
-import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 from nava.runtime.handle import Handle
@@ -28,12 +28,12 @@ def read_curves(checkpoint: Handle, steps: Iterable[StepRow]) -> dict[str, list[
 
 
 def _curves_of(path: Path) -> dict[str, list[tuple[int, float]]]:
+    # Here, because it brings torch along, which a step that is reused need not load.
+    from nava.training.curves import read_curves as read_rows
+
     series: dict[str, list[tuple[int, float]]] = {}
-    if not path.is_file():
-        return series
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
-        for name, value in row.items():
+    for row in read_rows(path) if path.is_file() else []:
+        for name, value in asdict(row).items():
             if name not in _NOT_CURVES and value is not None:
-                series.setdefault(f"stage{row['stage']}/{name}", []).append((int(row["step"]), float(value)))
+                series.setdefault(f"stage{row.stage}/{name}", []).append((row.step, float(value)))
     return series

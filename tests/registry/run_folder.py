@@ -1,6 +1,5 @@
 """A run folder with artifacts as the steps before leave them, small and deterministic."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from nava.artifacts.evaluation_result import Estimate, EvaluationResult, MetricE
 from nava.artifacts.latent_shard import LatentEntry
 from nava.runtime.handle import Handle
 from nava.runtime.step import Step
+from nava.training.curves import CurveRow, write_curves
 
 GAP = "av_sync_flash_gap"
 GAINS = ("validation_loss_gain_video", "validation_loss_gain_audio")
@@ -95,8 +95,8 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.safetensors").write_bytes(name.encode())
         (folder / "model_config.json").write_text('{"dim": 8}')
-        rows = [{"stage": 3, "step": i, "samples": 16 * i, "loss": 1 / i, "loss_audio": None} for i in range(1, 6)]
-        (folder / "curves.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        rows = [CurveRow(3, i, 16 * i, 1 / i, 1 / i, None, 1e-3, 1.0) for i in range(1, 6)]
+        write_curves(folder / "curves.jsonl", rows)
         return Handle.of_path("checkpoint", folder)
 
     def shards(self) -> Handle:

@@ -1,19 +1,18 @@
-import json
-
 import pytest
 
 from nava.registry.training_curves import read_curves
 from nava.runtime.handle import Handle
 from nava.runtime.store import StepRow
+from nava.training.curves import CurveRow, write_curves
 
 
 def checkpoint(folder, stage, losses):
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
-        {"stage": stage, "step": i, "samples": 16 * i, "loss": loss, "loss_video": None if stage == 1 else loss / 2}
+        CurveRow(stage, i, 16 * i, loss, None if stage == 1 else loss / 2, None, 1e-3, 1.0)
         for i, loss in enumerate(losses, start=1)
     ]
-    (folder / "curves.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_curves(folder / "curves.jsonl", rows)
     return Handle("checkpoint", str(folder), "0" * 64)
 
 
@@ -29,12 +28,15 @@ def stages(tmp_path):
 def test_the_curves_of_all_stages_are_found_among_the_steps(tmp_path, stages):
     others = [step("ingest", Handle("sources", str(tmp_path), "1" * 64)), step("gate", None)]
     found = read_curves(stages[2], [step(f"train_stage{i}", handle) for i, handle in enumerate(stages, 1)] + others)
-    assert sorted(found) == ["stage1/loss", "stage2/loss", "stage2/loss_video", "stage3/loss", "stage3/loss_video"]
+    every = ("grad_norm", "loss", "lr")
+    assert [name for name in sorted(found) if name.startswith("stage1/")] == [f"stage1/{name}" for name in every]
+    assert {name.partition("/")[0] for name in found} == {"stage1", "stage2", "stage3"}
     assert found["stage2/loss_video"] == [(1, 0.5), (2, 0.25)]
 
 
 def test_the_last_stage_is_enough(stages):
-    assert sorted(read_curves(stages[2], [])) == ["stage3/loss", "stage3/loss_video"]
+    names = ("grad_norm", "loss", "loss_video", "lr")
+    assert sorted(read_curves(stages[2], [])) == [f"stage3/{name}" for name in names]
 
 
 def test_a_checkpoint_without_curves_has_none(tmp_path):
