@@ -24,8 +24,10 @@ class StageConfig:
     text_dropout: float = 0.1
     # Share of audio-video micro-batches whose audio and video do not see each other in self-attention.
     modality_masking: float = 0.2
-    # The stage's subset of the audio-video clips: those with one of these tags; empty takes all.
-    tags: list[str] = field(default_factory=list)
+    # The stage's curated subset: audio-video clips with one of these tags are drawn `curated_repeats` times an epoch, all
+    # others once, so that what earlier stages learned is not forgotten.
+    curated_tags: list[str] = field(default_factory=list)
+    curated_repeats: int = 1
 
 
 def _stage1() -> StageConfig:
@@ -37,8 +39,10 @@ def _stage2() -> StageConfig:
 
 
 def _stage3() -> StageConfig:
-    # The paper's third stage trains on a small curated subset: here the family whose synchrony is unambiguous.
-    return StageConfig(steps=950, audio_only=0, audio_video=1, warmup_steps=20, tags=["flash"])
+    # The paper's third stage trains on a small curated subset: here mostly the family whose synchrony is unambiguous.
+    return StageConfig(
+        steps=950, audio_only=0, audio_video=1, warmup_steps=20, curated_tags=["flash"], curated_repeats=3
+    )
 
 
 @dataclass
@@ -109,6 +113,7 @@ class TrainingConfig:
 def _check_stage(name: str, stage: StageConfig) -> None:
     _require(stage.steps >= 1, f"{name}.steps", stage.steps, "at least 1")
     _require(stage.warmup_steps >= 0, f"{name}.warmup_steps", stage.warmup_steps, "0 or more")
+    _require(stage.curated_repeats >= 1, f"{name}.curated_repeats", stage.curated_repeats, "at least 1")
     ratio = (stage.audio_only, stage.audio_video)
     allowed = min(ratio) >= 0 and sum(ratio) >= 1
     _require(allowed, f"{name}.audio_only : audio_video", f"{ratio[0]} : {ratio[1]}", "whole numbers, not both 0")

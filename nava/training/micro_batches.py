@@ -35,16 +35,21 @@ class MicroBatch:
     generator: torch.Generator
 
 
-def clip_pools(shards: LatentShards, split: str, config: TrainingConfig, stage: int) -> dict[Modality, list[str]]:
-    """Sorted ids of the clips that micro-batches of each modality draw from.
-
-    A stage with `tags` draws from the audio-video clips that have one of them; a corpus without any gives all it has.
-    """
+def clip_pools(shards: LatentShards, split: str, config: TrainingConfig) -> dict[Modality, list[str]]:
+    """Sorted ids of the clips that micro-batches of each modality draw from."""
     paired = sorted(shards.ids(split, "av"))
-    if tags := set(config.stages()[stage - 1].tags):
-        paired = [clip for clip in paired if tags & set(shards.entries[clip].tags)] or paired
     audio = sorted(shards.ids(split, "audio"))
     return {"av": paired, "audio": sorted(audio + paired) if config.soundtracks_as_audio else audio}
+
+
+def stage_pools(shards: LatentShards, config: TrainingConfig, stage: int) -> dict[Modality, list[str]]:
+    """The training clips of a stage: its curated audio-video clips as often as the stage says, all others once."""
+    pools = clip_pools(shards, "train", config)
+    settings = config.stages()[stage - 1]
+    if tags := set(settings.curated_tags):
+        curated = [clip for clip in pools["av"] if tags & set(shards.entries[clip].tags)]
+        pools["av"] = sorted(pools["av"] + curated * (settings.curated_repeats - 1))
+    return pools
 
 
 class MicroBatches:

@@ -20,7 +20,7 @@ from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import atomic_folder, read_json, write_json
 from nava.training.curves import CurveRow, write_curves
 from nava.training.engine import create_engine
-from nava.training.micro_batches import MicroBatches, clip_pools
+from nava.training.micro_batches import MicroBatches, stage_pools
 from nava.training.moving_average import MovingAverage
 from nava.training.objective import Objective
 from nava.training.trainer import StageTrainer
@@ -85,7 +85,7 @@ def run_stage(job: StageJob) -> Path:
 
 
 def _run(job: StageJob) -> Path:
-    pools = clip_pools(job.shards, "train", job.training, job.stage)
+    pools = stage_pools(job.shards, job.training, job.stage)
     batches = MicroBatches(job.training, job.stage, job.seed, pools)
     model = NavaTransformer(job.model, seed=job.seed)
     average = _start(job, model)
@@ -154,7 +154,7 @@ def _first_validation(job: StageJob, weights: dict[str, Tensor]) -> dict[str, An
 def _validate(job: StageJob, weights: dict[str, Tensor], synchrony: bool = False) -> dict[str, Any]:
     model = NavaTransformer(job.model).eval()
     model.load_state_dict(weights)
-    clips = validation_set(job.shards, job.training, job.stage)
+    clips = validation_set(job.shards, job.training)
     losses = validation_losses(model, job.shards, clips, job.training.validation_sigmas)
     stage = job.training.stages()[job.stage - 1]
     total = stage_objective(losses, stage, job.diffusion)
@@ -168,7 +168,7 @@ def _validate(job: StageJob, weights: dict[str, Tensor], synchrony: bool = False
 def _write_result(
     job: StageJob, trainer: StageTrainer, model: NavaTransformer, first: dict[str, Any], last: dict[str, Any]
 ) -> Path:
-    clips = validation_set(job.shards, job.training, job.stage)
+    clips = validation_set(job.shards, job.training)
     stage = job.training.stages()[job.stage - 1]
     validation = {
         "schema_version": SCHEMA_VERSION,

@@ -42,9 +42,9 @@ class ValidationSet:
     split: dict[Modality, str]
 
 
-def validation_set(shards: LatentShards, config: TrainingConfig, stage: int) -> ValidationSet:
-    """Up to `validation_clips` clips per modality of a stage, drawn the same way for every run of a corpus."""
-    held_out, training = (clip_pools(shards, split, config, stage) for split in ("heldout", "train"))
+def validation_set(shards: LatentShards, config: TrainingConfig) -> ValidationSet:
+    """Up to `validation_clips` clips per modality, drawn the same way for every run of a corpus."""
+    held_out, training = (clip_pools(shards, split, config) for split in ("heldout", "train"))
     ids: dict[Modality, list[str]] = {}
     split: dict[Modality, str] = {}
     modalities: tuple[Modality, ...] = ("av", "audio")

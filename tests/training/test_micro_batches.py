@@ -8,7 +8,7 @@ import torch
 
 from nava.config.training import StageConfig
 from nava.runtime.errors import InputError
-from nava.training.micro_batches import MicroBatches, clip_pools
+from nava.training.micro_batches import MicroBatches, clip_pools, stage_pools
 from tests.training.latents_in_memory import LatentsInMemory, tiny_training
 
 POOLS = {"av": [f"p{number}" for number in range(10)], "audio": [f"s{number}" for number in range(7)]}
@@ -82,10 +82,10 @@ def test_rates_of_zero_and_one_are_exact(rate: float) -> None:
 
 def test_audio_micro_batches_may_draw_soundtracks() -> None:
     shards, config = LatentsInMemory(), tiny_training()
-    pools = clip_pools(shards, "train", config, 1)
+    pools = clip_pools(shards, "train", config)
     assert pools["av"] == shards.ids("train", "av")
     assert pools["audio"] == shards.ids("train", "av") + shards.ids("train", "audio")
-    assert clip_pools(shards, "train", replace(config, soundtracks_as_audio=False), 1)["audio"] == shards.ids(
+    assert clip_pools(shards, "train", replace(config, soundtracks_as_audio=False))["audio"] == shards.ids(
         "train", "audio"
     )
 
@@ -100,10 +100,14 @@ def test_a_modality_that_the_stage_does_not_use_may_be_empty() -> None:
     assert MicroBatches(tiny_training(), 3, 0, {**POOLS, "audio": []})[0].modality == "av"
 
 
-def test_a_stage_with_tags_draws_from_its_subset_and_falls_back_to_all() -> None:
+@pytest.mark.parametrize(("tags", "repeats"), [(["flash"], 3), (["flash"], 1), (["missing"], 3), ([], 3)])
+def test_curated_clips_are_drawn_more_often_and_no_other_is_left_out(tags: list[str], repeats: int) -> None:
     shards, config = LatentsInMemory(), tiny_training()
     paired = shards.ids("train", "av")
     shards.entries = {clip: SimpleNamespace(tags=["flash"] if clip in paired[:3] else ["talk"]) for clip in paired}
-    for tags, expected in ((["flash"], paired[:3]), (["missing"], paired), ([], paired)):
-        stage3 = replace(config.stage3, tags=tags)
-        assert clip_pools(shards, "train", replace(config, stage3=stage3), 3)["av"] == expected
+    stage3 = replace(config.stage3, curated_tags=tags, curated_repeats=repeats)
+    drawn = stage_pools(shards, replace(config, stage3=stage3), 3)["av"]
+    expected = repeats if tags == ["flash"] else 1
+    assert {clip: drawn.count(clip) for clip in paired} == {
+        clip: expected if clip in paired[:3] else 1 for clip in paired
+    }

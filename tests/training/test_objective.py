@@ -33,7 +33,7 @@ class Recorder(nn.Module):
 
 def micro_batch(number: int = 0, audio: int = 0, paired: int = 1, **changes: float) -> MicroBatch:
     config = tiny_training(stage1=StageConfig(1, audio, paired, 0, **changes))
-    return MicroBatches(config, 1, 3, clip_pools(SHARDS, "train", config, 1))[number]
+    return MicroBatches(config, 1, 3, clip_pools(SHARDS, "train", config))[number]
 
 
 def test_an_audio_micro_batch_leaves_the_picture_out() -> None:

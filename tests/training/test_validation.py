@@ -53,18 +53,18 @@ def tiny_model() -> NavaTransformer:
 
 
 def test_clips_are_held_out_ones_and_the_same_every_time() -> None:
-    clips = validation_set(SHARDS, CONFIG, 1)
-    assert clips == validation_set(SHARDS, CONFIG, 1)
+    clips = validation_set(SHARDS, CONFIG)
+    assert clips == validation_set(SHARDS, CONFIG)
     assert clips.split == {"av": "heldout", "audio": "heldout"}
     assert set(clips.ids["av"]) < set(SHARDS.ids("heldout", "av"))
     assert [len(clips.ids[modality]) for modality in ("av", "audio")] == [4, 4]
-    everything = validation_set(SHARDS, replace(CONFIG, validation_clips=99), 1)
+    everything = validation_set(SHARDS, replace(CONFIG, validation_clips=99))
     assert everything.ids["av"] == SHARDS.ids("heldout", "av")
 
 
 def test_a_corpus_without_held_out_clips_says_that_it_used_training_clips() -> None:
     shards = LatentsInMemory(paired=3, audio_only=0, held_out=0)
-    clips = validation_set(shards, CONFIG, 1)
+    clips = validation_set(shards, CONFIG)
     assert clips.split == {"av": "train", "audio": "train"}
     assert clips.ids["av"] == shards.ids("train", "av")
 
@@ -91,7 +91,7 @@ def test_neither_order_nor_batch_size_nor_company_matters(monkeypatch: pytest.Mo
 
 
 def test_tasks_and_noise_levels_are_reported_one_by_one() -> None:
-    losses = validation_losses(tiny_model(), SHARDS, validation_set(SHARDS, CONFIG, 1), [0.2, 0.5, 0.8])
+    losses = validation_losses(tiny_model(), SHARDS, validation_set(SHARDS, CONFIG), [0.2, 0.5, 0.8])
     assert set(losses) == {"av_video", "av_audio", "audio"}
     for task in losses.values():
         assert list(task["by_sigma"]) == ["0.2", "0.5", "0.8"]
@@ -102,7 +102,7 @@ def test_tasks_and_noise_levels_are_reported_one_by_one() -> None:
 def test_a_task_without_clips_is_absent() -> None:
     shards = LatentsInMemory(paired=4, audio_only=0)
     config = replace(CONFIG, soundtracks_as_audio=False)
-    assert set(validation_losses(Zeros(), shards, validation_set(shards, config, 1), [0.5])) == {"av_video", "av_audio"}
+    assert set(validation_losses(Zeros(), shards, validation_set(shards, config), [0.5])) == {"av_video", "av_audio"}
 
 
 def test_a_stage_s_total_mixes_tasks_as_its_micro_batches_do() -> None:
