@@ -24,8 +24,8 @@ class StageConfig:
     text_dropout: float = 0.1
     # Share of audio-video micro-batches whose audio and video do not see each other in self-attention.
     modality_masking: float = 0.2
-    # The stage's curated subset: audio-video clips with one of these tags are drawn `curated_repeats` times an epoch, all
-    # others once, so that what earlier stages learned is not forgotten.
+    # The stage's curated subset: audio-video clips with one of these tags are drawn `curated_repeats` times an epoch,
+    # all others once, so that what earlier stages learned is not forgotten.
     curated_tags: list[str] = field(default_factory=list)
     curated_repeats: int = 1
 
