@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nava.config.checks import require_at_least, require_positive, require_shares
+from nava.config.checks import require, require_at_least, require_positive, require_shares
 
 
 @dataclass
@@ -103,6 +103,10 @@ class CurationConfig:
         require_at_least(self.cuts, "curation.cuts", ("min_shot_frames",), 1)
         form = ("width", "height", "fps", "frames", "sample_rate_hz", "samples", "max_clips_per_shot")
         require_at_least(self.clip, "curation.clip", (*form, "audio_bitrate_bps"), 1)
+        # The model, the metrics and the served clips know these rates only.
+        require(self.clip.fps == 24, "curation.clip.fps", self.clip.fps, "24")
+        rate = self.clip.sample_rate_hz
+        require(rate == 16_000, "curation.clip.sample_rate_hz", rate, "16000")
         ratios = ("max_static_ratio", "max_silence_ratio", "max_clip_ratio", "min_text_score")
         require_shares(self.filters, "curation.filters", ratios)
         require_at_least(self.text, "curation.text", ("frames_per_source",), 1)
