@@ -21,6 +21,7 @@ from nava.runtime.errors import InputError
         ("latents.audio.type=vae", "latents.audio.type is 'vae'; it must be mel_pca"),
         ("curation.heldout_share=1.5", "curation.heldout_share is 1.5; it must be between 0 and 1"),
         ("curation.workers=0", "curation.workers is 0"),
+        ("curation.clip.fps=12", "curation.clip.fps is 12; it must be 24"),
         ("curation.clip.frames=0", "curation.clip.frames is 0"),
         ("curation.filters.max_static_ratio=-1", "curation.filters.max_static_ratio is -1.0"),
         ("synthetic.videos=-1", "synthetic.videos is -1; it must be at least 0"),
