@@ -14,7 +14,10 @@ from nava.training.schedule import (
     steps_before,
 )
 
-CONFIG = TrainingConfig()
+# Sizes of its own: the recipe's may change without changing the schedule.
+CONFIG = TrainingConfig(
+    stage1=StageConfig(450, 3, 1, 50), stage2=StageConfig(850, 1, 2, 20), stage3=StageConfig(950, 0, 1, 20)
+)
 
 
 def all_rates(config: TrainingConfig) -> list[float]:
