@@ -35,13 +35,13 @@ def _stage1() -> StageConfig:
 
 
 def _stage2() -> StageConfig:
-    return StageConfig(steps=400, audio_only=1, audio_video=2, warmup_steps=20)
+    return StageConfig(steps=350, audio_only=1, audio_video=2, warmup_steps=20)
 
 
 def _stage3() -> StageConfig:
     # The paper's third stage trains on a small curated subset: here mostly the family whose synchrony is unambiguous.
     return StageConfig(
-        steps=950, audio_only=0, audio_video=1, warmup_steps=20, curated_tags=["flash"], curated_repeats=3
+        steps=700, audio_only=0, audio_video=1, warmup_steps=20, curated_tags=["flash"], curated_repeats=3
     )
 
 
