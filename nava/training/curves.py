@@ -1,15 +1,20 @@
 """The loss curves of a stage: one row per optimizer step, holding nothing that differs from run to run."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nava.diffusion.loss import LossTerms
 from nava.runtime.hashing import canonical_json
 from nava.runtime.storage import write_text
+
+if TYPE_CHECKING:
+    # Readers of curves, the page among them, need no torch.
+    from nava.diffusion.loss import LossTerms
 
 
 @dataclass(frozen=True)
