@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nava.console.model_command import model
 from nava.runtime.errors import EXIT_FAILED, EXIT_WRONG_INPUT, NavaError
 
 
@@ -110,16 +111,13 @@ def data() -> None:
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to fill.")
 def synthetic_media(recipe: str, seed: int, output: Path) -> None:
     """Generate seeded raw media with their true labels, as the demo does."""
-    from omegaconf import OmegaConf
-
     from nava.config.composition import compose
     from nava.config.synthetic import SyntheticConfig
     from nava.data.synthetic.generate import generate
     from nava.runtime.progress import Progress
+    from nava.runtime.step import typed_section
 
-    values = OmegaConf.merge(OmegaConf.structured(SyntheticConfig), compose(recipe).config["synthetic"])
-    settings = OmegaConf.to_object(values)
-    assert isinstance(settings, SyntheticConfig)
+    settings = typed_section(SyntheticConfig, compose(recipe).config["synthetic"])
     click.echo(f"{generate(output, settings, seed, Progress())}: media; labels.jsonl beside it")
 
 
@@ -196,6 +194,9 @@ def serve(run_dir: Path, port: int) -> None:
     from nava.serving.command import serve_champion
 
     sys.exit(serve_champion(_existing(run_dir), port))
+
+
+main.add_command(model)
 
 
 def _existing(run_dir: Path) -> Path:

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from nava.artifacts.handle import Handle
 from nava.runtime.errors import InputError
+from nava.runtime.handle import Handle
 from nava.runtime.storage import read_json, write_json
 
 SCHEMA_VERSION = 1

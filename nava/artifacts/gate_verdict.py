@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nava.artifacts.handle import Handle
 from nava.pages.verdict_page import render_verdict
+from nava.runtime.handle import Handle
 from nava.runtime.storage import atomic_folder, read_json, write_json, write_text
 
 SCHEMA_VERSION = 1

@@ -18,6 +18,8 @@ class GuidanceScales:
 class GenerationConfig:
     """Sampler settings of the demo. The release: 25 or 50 steps, shift 5, video 3 / 3, audio 2 / 2, timbre 3."""
 
+    # "corrected", or "release": as the published code samples, its defects included (decision 0007).
+    mode: str = "corrected"
     steps: int = 20
     shift: float = 3.0
     # "unipc" or "euler".
@@ -32,6 +34,7 @@ class GenerationConfig:
 
     def check(self) -> None:
         """Refuse values that no run could use. InputError names the setting and what it may be."""
+        require_one_of(self, "generation", "mode", ("corrected", "release"))
         require_one_of(self, "generation", "solver", ("unipc", "euler"))
         require_one_of(self, "generation", "guidance_base", ("conditional", "unconditional"))
         require_at_least(self, "generation", ("steps", "batch_size"), 1)

@@ -1,6 +1,11 @@
 """The shape of the transformer and how it is initialised."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from nava.config.checks import require_at_least, require_one_of
+
+ARCHITECTURES = ("align_then_fuse", "dual_tower", "trimodal")
 
 
 @dataclass
@@ -11,6 +16,8 @@ class ModelConfig:
     Layers (one weight set for all tokens). `release_config` gives the sizes of the published 6.3B model.
     """
 
+    # "align_then_fuse" is NAVA; the other two are the paradigms that the paper compares it with.
+    architecture: str = "align_then_fuse"
     dim: int = 96
     ffn_dim: int = 288
     freq_dim: int = 256
@@ -49,6 +56,11 @@ class ModelConfig:
             return self.audio_stem_hidden
         return -(-int(8 * self.dim / 3) // 256) * 256
 
+    def check(self) -> None:
+        """Refuse values that no model could have. InputError names the setting and what it may be."""
+        require_one_of(self, "model", "architecture", ARCHITECTURES)
+        require_at_least(self, "model", ("dim", "ffn_dim", "num_heads", "video_channels", "audio_channels"), 1)
+
 
 def release_config() -> ModelConfig:
     """Sizes of the published 6.3B model: 10 alignment and 20 fusion layers, 6,296,995,520 parameters."""
@@ -66,3 +78,24 @@ def release_config() -> ModelConfig:
         zero_init_heads=False,
         temporal_bias=0.0,
     )
+
+
+def released_split(num_hal_layers: int, num_ufl_layers: int, num_final_hal_layers: int = 0) -> ModelConfig:
+    """The released sizes with another share of alignment and fusion layers (the paper's ablation)."""
+    return replace(
+        release_config(),
+        num_hal_layers=num_hal_layers,
+        num_ufl_layers=num_ufl_layers,
+        num_final_hal_layers=num_final_hal_layers,
+    )
+
+
+# Sizes by name, for commands that make or check a model.
+MODELS: dict[str, Callable[[], ModelConfig]] = {
+    "tiny": ModelConfig,
+    "nava_6b": release_config,
+    "nava_30hal": lambda: released_split(30, 0),
+    "nava_30ufl": lambda: released_split(0, 30),
+    "nava_20hal_10ufl": lambda: released_split(20, 10),
+    "nava_5hal_20ufl_5hal": lambda: released_split(5, 20, 5),
+}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from nava.runtime.errors import InputError
+from nava.config.checks import require
 
 ENGINES = ("deepspeed", "plain")
 # ZeRO stage 0 reports no gradient norm; stage 3 shards the parameters, which the moving average needs whole.
@@ -94,34 +94,29 @@ class TrainingConfig:
         """
         for number, stage in enumerate(self.stages(), start=1):
             _check_stage(f"training.stage{number}", stage)
-        _require(self.engine in ENGINES, "training.engine", self.engine, " or ".join(ENGINES))
-        _require(self.zero_stage in ZERO_STAGES, "training.zero_stage", self.zero_stage, "1 or 2")
+        require(self.engine in ENGINES, "training.engine", self.engine, " or ".join(ENGINES))
+        require(self.zero_stage in ZERO_STAGES, "training.zero_stage", self.zero_stage, "1 or 2")
         counts = ("threads", "micro_batch_size", "gradient_accumulation_steps", "validation_clips")
         for name in (*counts, "checkpoint_every_steps", "keep_checkpoints"):
-            _require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
+            require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
         for name in ("learning_rate", "gradient_clip"):
-            _require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "above 0")
+            require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "above 0")
         for name in ("constant_share", "final_learning_rate_ratio"):
-            _require(0 <= getattr(self, name) <= 1, f"training.{name}", getattr(self, name), "between 0 and 1")
+            require(0 <= getattr(self, name) <= 1, f"training.{name}", getattr(self, name), "between 0 and 1")
         for name in ("beta1", "beta2", "ema_decay"):
-            _require(0 <= getattr(self, name) < 1, f"training.{name}", getattr(self, name), "from 0 to below 1")
+            require(0 <= getattr(self, name) < 1, f"training.{name}", getattr(self, name), "from 0 to below 1")
         sigmas = self.validation_sigmas
         allowed = bool(sigmas) and all(0 < sigma < 1 for sigma in sigmas) and len(set(sigmas)) == len(sigmas)
-        _require(allowed, "training.validation_sigmas", sigmas, "one or more different values between 0 and 1")
+        require(allowed, "training.validation_sigmas", sigmas, "one or more different values between 0 and 1")
 
 
 def _check_stage(name: str, stage: StageConfig) -> None:
-    _require(stage.steps >= 1, f"{name}.steps", stage.steps, "at least 1")
-    _require(stage.warmup_steps >= 0, f"{name}.warmup_steps", stage.warmup_steps, "0 or more")
-    _require(stage.curated_repeats >= 1, f"{name}.curated_repeats", stage.curated_repeats, "at least 1")
+    require(stage.steps >= 1, f"{name}.steps", stage.steps, "at least 1")
+    require(stage.warmup_steps >= 0, f"{name}.warmup_steps", stage.warmup_steps, "0 or more")
+    require(stage.curated_repeats >= 1, f"{name}.curated_repeats", stage.curated_repeats, "at least 1")
     ratio = (stage.audio_only, stage.audio_video)
     allowed = min(ratio) >= 0 and sum(ratio) >= 1
-    _require(allowed, f"{name}.audio_only : audio_video", f"{ratio[0]} : {ratio[1]}", "whole numbers, not both 0")
+    require(allowed, f"{name}.audio_only : audio_video", f"{ratio[0]} : {ratio[1]}", "whole numbers, not both 0")
     for share in ("text_dropout", "modality_masking"):
         value = getattr(stage, share)
-        _require(0 <= value <= 1, f"{name}.{share}", value, "between 0 and 1")
-
-
-def _require(condition: bool, name: str, value: object, allowed: str) -> None:
-    if not condition:
-        raise InputError(f"{name} is {value}; it must be {allowed}")
+        require(0 <= value <= 1, f"{name}.{share}", value, "between 0 and 1")

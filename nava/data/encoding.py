@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nava.artifacts.handle import Handle
 from nava.config.conditioning import ConditioningConfig
 from nava.config.encoding import EncodingConfig
 from nava.config.latents import LatentsConfig
+from nava.runtime.handle import Handle
 from nava.runtime.step import KEY_DIGITS, Step
 from nava.runtime.storage import is_part
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nava.artifacts.handle import Handle
 from nava.artifacts.source_manifest import (
     IgnoredFile,
     IgnoreReason,
@@ -23,6 +22,7 @@ from nava.config.source import SourceConfig
 from nava.config.synthetic import SyntheticConfig
 from nava.data.media_files import MEDIA_EXTENSIONS, SIDECAR_EXTENSION, decodes
 from nava.runtime.errors import InputError
+from nava.runtime.handle import Handle
 from nava.runtime.hashing import sha256_file, sha256_json
 from nava.runtime.step import Step
 

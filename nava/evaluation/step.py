@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from nava.artifacts.handle import Handle
 from nava.config.evaluation import EvaluationConfig
 from nava.config.generation import GenerationConfig
+from nava.runtime.handle import Handle
 from nava.runtime.step import Step
 
 if TYPE_CHECKING:

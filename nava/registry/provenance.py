@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import nava
 from nava.artifacts.run_record import RunRecord
 from nava.runtime.handle import Handle
 from nava.runtime.hashing import sha256_json
+from nava.runtime.project import package_root
 from nava.runtime.step import Step
 from nava.runtime.storage import read_json
 from nava.runtime.store import StepRow, Store
@@ -21,7 +21,7 @@ _GIT_TIMEOUT_S = 20
 def collect_run_record(step: Step, evaluation: Handle, checkpoint: Handle, shards: Handle, corpus: Handle) -> RunRecord:
     """The record of the run that `step` belongs to."""
     config = resolved_config(step)
-    sha, dirty = git_state(project_root())
+    sha, dirty = git_state(package_root())
     return RunRecord(
         git_sha=sha,
         git_dirty=dirty,
@@ -38,11 +38,6 @@ def collect_run_record(step: Step, evaluation: Handle, checkpoint: Handle, shard
         hardware=hardware(),
         cost=cost(run_steps(step)),
     )
-
-
-def project_root() -> Path:
-    """The folder that holds the package: the checkout, where there is one."""
-    return Path(next(iter(nava.__path__))).resolve().parent
 
 
 def git_state(root: Path) -> tuple[str | None, bool | None]:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from sqlalchemy import select
 
 from nava.runtime.errors import InputError
-from nava.runtime.step import section_name
+from nava.runtime.step import section_name, typed_section
 from nava.runtime.storage import read_json
 from nava.runtime.store import RunRow, Store
 
@@ -21,7 +21,6 @@ def recorded_config(run_dir: Path, schema: type[C]) -> C:
     Raises:
         InputError: the recorded file is gone, or this release does not know a setting in it.
     """
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     path = _newest(run_dir)
@@ -31,11 +30,9 @@ def recorded_config(run_dir: Path, schema: type[C]) -> C:
         raise InputError(f"the configuration {path} that the newest run in {run_dir} recorded is gone: put it back")
     section: dict[str, Any] = read_json(path)["config"].get(section_name(schema), {})
     try:
-        value = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), section))
+        return typed_section(schema, section)
     except OmegaConfBaseException as error:
         raise InputError(f"{path}: section {section_name(schema)} is not of this release: {error}") from error
-    assert isinstance(value, schema)
-    return value
 
 
 def _newest(run_dir: Path) -> Path | None:

@@ -27,7 +27,7 @@ class GateFailed(NavaError):  # noqa: N818 - a gate that says no is an outcome, 
 
     Args:
         message: the first failed rule and the first offending records.
-        verdict: the handle of the verdict (`nava.artifacts.handle.Handle`).
+        verdict: the handle of the verdict (`nava.runtime.handle.Handle`).
     """
 
     exit_code = EXIT_GATE_FAILED

@@ -98,15 +98,10 @@ class Step:
         Raises:
             KeyError: the step did not declare that section, so it is not part of its identity.
         """
-        from omegaconf import OmegaConf
-
         name = section_name(schema)
         if name not in self.sections:
             raise KeyError(f"step '{self.name}' reads section '{name}' without declaring it")
-        merged = OmegaConf.merge(OmegaConf.structured(schema), self.sections[name])
-        value = OmegaConf.to_object(merged)
-        assert isinstance(value, schema)
-        return value
+        return typed_section(schema, self.sections[name])
 
     def log(self, text: str) -> None:
         """A plain line in the step's log."""
@@ -116,6 +111,19 @@ class Step:
 def section_name(schema: type) -> str:
     """The section of a schema class: `LatentsConfig` -> `latents`."""
     return schema.__name__.removesuffix("Config").lower()
+
+
+def typed_section(schema: type[C], values: dict[str, Any]) -> C:
+    """Plain values as the schema's class; what is not given has the schema's value.
+
+    Raises:
+        OmegaConfBaseException: a key that the schema does not have, or a value of another type.
+    """
+    from omegaconf import OmegaConf
+
+    value = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), values))
+    assert isinstance(value, schema)
+    return value
 
 
 def execute(

@@ -5,10 +5,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import nava
 from nava.config.registry import RegistryConfig
 from nava.config.serving import ServingConfig
 from nava.runtime.errors import InputError
+from nava.runtime.project import package_root
 
 PACKAGE_VARIABLE, SHA256_VARIABLE, KEY_VARIABLE = "NAVA_PACKAGE", "NAVA_PACKAGE_SHA256", "NAVA_PUBLIC_KEY"
 
@@ -22,14 +22,9 @@ class ServedPackage:
     public_key: Path
 
 
-def project_root() -> Path:
-    """The folder that holds `nava` and `deploy`."""
-    return Path(next(iter(nava.__path__))).resolve().parent
-
-
 def service_file(config: ServingConfig) -> Path:
     """The service's source. InputError when the path leads outside the project or there is no such file."""
-    root = project_root()
+    root = package_root()
     path = (root / config.service).resolve()
     if not path.is_relative_to(root) or path.suffix != ".py" or not path.is_file():
         raise InputError(
@@ -41,9 +36,9 @@ def service_file(config: ServingConfig) -> Path:
 
 def bentoml_command(config: ServingConfig, host: str, port: int) -> list[str]:
     """What starts the service; it reads the package from the environment, see `service_environment`."""
-    relative = service_file(config).relative_to(project_root()).with_suffix("")
+    relative = service_file(config).relative_to(package_root()).with_suffix("")
     target = f"{'.'.join(relative.parts)}:{config.service_class}"
-    options = ["--host", host, "--port", str(port), "--working-dir", str(project_root())]
+    options = ["--host", host, "--port", str(port), "--working-dir", str(package_root())]
     return [sys.executable, "-m", "bentoml", "serve", target, *options]
 
 

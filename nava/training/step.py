@@ -1,7 +1,7 @@
 """The pipeline steps `train-stage1` to `train-stage3`."""
 
-from nava.artifacts.handle import Handle
 from nava.runtime.errors import InputError
+from nava.runtime.handle import Handle
 from nava.runtime.step import Step
 
 

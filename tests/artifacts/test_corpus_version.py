@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from nava.artifacts.corpus_version import CorpusVersion, read_corpus_version, write_corpus_version
-from nava.artifacts.handle import Handle
 from nava.runtime.errors import InputError
+from nava.runtime.handle import Handle
 from nava.runtime.storage import read_json, write_json
 
 VERSION = CorpusVersion(

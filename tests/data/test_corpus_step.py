@@ -6,12 +6,12 @@ import pytest
 
 from nava.artifacts.clip_manifest import kept_rows, read_clips, write_clips
 from nava.artifacts.corpus_version import read_corpus_version
-from nava.artifacts.handle import Handle
 from nava.config.corpus import CorpusConfig
 from nava.data.corpus.repository import checkout
 from nava.data.corpus.step import version
 from nava.runtime import storage
 from nava.runtime.errors import GateFailed, InputError
+from nava.runtime.handle import Handle
 from nava.runtime.step import Step
 
 PASSED = Handle("gate_verdict", "verdict", "a" * 64, {"passed": True})

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from nava.artifacts.clip_manifest import read_clips, write_clips
-from nava.artifacts.handle import Handle
 from nava.artifacts.latent_shard import RECONSTRUCTION_FILE, read_index
 from nava.conditioning.text import load_text_encoder
 from nava.data import clip_encoder
@@ -21,6 +20,7 @@ from nava.data.encoding import encode
 from nava.data.shards import LatentShards
 from nava.latents.registry import load_codecs
 from nava.runtime.errors import InputError
+from nava.runtime.handle import Handle
 from nava.runtime.step import Step
 from nava.runtime.storage import read_json
 from tests.data.flash_corpus import write_flash_corpus
@@ -102,7 +102,7 @@ repository = types.ModuleType("nava.data.corpus.repository")
 repository.checkout = lambda handle: handle.path
 sys.modules["nava.data.corpus.repository"] = repository
 from nava.artifacts.clip_manifest import read_clips, write_clips
-from nava.artifacts.handle import Handle
+from nava.runtime.handle import Handle
 from nava.data import clip_encoder
 from nava.data.encoding import encode
 from tests.data.test_encoding import as_step

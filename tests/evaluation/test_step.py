@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from nava.artifacts import evaluation_result
-from nava.artifacts.handle import Handle
 from nava.config.evaluation import EvaluationConfig
 from nava.config.generation import GenerationConfig
 from nava.evaluation.step import evaluate
 from nava.runtime.errors import InputError
+from nava.runtime.handle import Handle
 from nava.runtime.step import Step
 from tests.evaluation.tiny_corpus import write_tiny_corpus
 

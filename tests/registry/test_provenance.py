@@ -8,7 +8,6 @@ from nava.registry.provenance import (
     git_state,
     hardware,
     library_versions,
-    project_root,
     resolved_config,
     run_steps,
 )
@@ -62,10 +61,6 @@ def test_outside_a_checkout_nothing_is_guessed(tmp_path):
     assert git_state(tmp_path) == (None, None)
     (tmp_path / ".git").mkdir()
     assert git_state(tmp_path) == (None, None)
-
-
-def test_the_project_is_the_folder_above_the_package():
-    assert (project_root() / "nava" / "registry" / "provenance.py").is_file()
 
 
 def test_libraries_and_hardware_are_those_of_this_machine():

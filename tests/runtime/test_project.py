@@ -6,7 +6,7 @@ import pytest
 
 import nava
 from nava.runtime.errors import InputError
-from nava.runtime.project import project_root
+from nava.runtime.project import package_root, project_root
 
 
 def installed_at(monkeypatch: pytest.MonkeyPatch, package: Path) -> None:
@@ -36,3 +36,7 @@ def test_no_checkout_is_said_with_what_is_missing(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="pipelines/ and components/ not found here; run from a checkout"):
         project_root()
+
+
+def test_the_package_lies_in_the_folder_above_it():
+    assert (package_root() / "nava" / "runtime" / "project.py").is_file()

@@ -68,8 +68,8 @@ def test_the_service_itself_refuses_a_package_that_was_swapped_after_the_check(s
 
 def test_the_identity_follows_the_code_of_the_service(step, tmp_path, monkeypatch):
     root = tmp_path / "checkout"
-    shutil.copytree(command.project_root() / "deploy", root / "deploy")
-    monkeypatch.setattr(command, "project_root", lambda: root)
+    shutil.copytree(command.package_root() / "deploy", root / "deploy")
+    monkeypatch.setattr(command, "package_root", lambda: root)
     before = service_identity(step)
     assert service_identity(step) == before
     with (root / "deploy" / "service.py").open("a") as file:
@@ -93,7 +93,7 @@ def test_the_identity_follows_the_code_of_the_service(step, tmp_path, monkeypatc
 )
 def test_the_identity_follows_the_library_code_that_the_service_runs(step, tmp_path, monkeypatch, file, served):
     library = tmp_path / "library" / "nava"
-    shutil.copytree(command.project_root() / "nava", library, ignore=lambda _, names: _without_sources(names))
+    shutil.copytree(command.package_root() / "nava", library, ignore=lambda _, names: _without_sources(names))
     monkeypatch.setattr(code_digest, "_package_root", lambda: library)
     before = service_identity(step)
     assert service_identity(step) == before

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from nava.artifacts.handle import Handle
 from nava.artifacts.latent_shard import AUDIO, TEXT, VIDEO, LatentEntry, bucket_name, sequence_length, write_index
 from nava.data.shards import write_shard
 from nava.runtime.errors import InputError
+from nava.runtime.handle import Handle
 from nava.runtime.hashing import sha256_file
 from nava.runtime.step import Step
 from nava.training.step import train

@@ -26,9 +26,9 @@ from dulwich.refs import HEADREF, Ref
 from dulwich.repo import Repo as GitRepo
 
 from nava.artifacts.corpus_version import CorpusVersion, read_corpus_version
-from nava.artifacts.handle import Handle
 from nava.config.corpus import CorpusConfig
 from nava.runtime.errors import InputError
+from nava.runtime.handle import Handle
 from nava.runtime.hashing import sha256_tree
 from nava.runtime.storage import atomic_folder, write_json
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from nava.artifacts.clip_manifest import Status, count_statuses, read_clips, write_clips
 from nava.artifacts.corpus_version import write_corpus_version
-from nava.artifacts.handle import Handle
 from nava.config.corpus import CorpusConfig
 from nava.runtime.errors import GateFailed
+from nava.runtime.handle import Handle
 from nava.runtime.storage import atomic_folder, link_or_copy
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nava.artifacts.clip_manifest import ClipRow, Modality, Reason, Status, count_reasons, count_statuses, write_clips
-from nava.artifacts.handle import Handle
 from nava.artifacts.source_manifest import Source, read_sources
 from nava.config.curation import CurationConfig
 from nava.runtime.errors import InputError
+from nava.runtime.handle import Handle
 from nava.runtime.storage import atomic_folder, link_or_copy, read_json
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from nava.artifacts.clip_manifest import read_clips
-from nava.artifacts.handle import Handle
 from nava.artifacts.source_manifest import Source, source_id, write_sources
 from nava.config.curation import CurationConfig
 from nava.data.curation import step as step_module
@@ -20,6 +19,7 @@ from nava.data.curation import unit
 from nava.data.curation.step import curate
 from nava.data.curation.unit import SourceCurator
 from nava.runtime.errors import InputError
+from nava.runtime.handle import Handle
 from nava.runtime.hashing import sha256_file, sha256_tree
 from nava.runtime.step import Step
 from tests.data.curation.conftest import RATE_HZ, draw_flash, draw_room, write_media
@@ -260,7 +260,7 @@ def test_a_file_that_crashes_the_decoder_is_quarantined_alone(good_media, make_s
 RUN = """
 import sys
 from pathlib import Path
-from nava.artifacts.handle import Handle
+from nava.runtime.handle import Handle
 from nava.data.curation.step import curate
 from nava.runtime.step import Step
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import pytest
 
 from nava.artifacts.clip_manifest import count_statuses, write_clips
 from nava.artifacts.gate_verdict import read_verdict
-from nava.artifacts.handle import Handle
 from nava.config.curation import CurationConfig
 from nava.config.validation import ValidationConfig
 from nava.data.validation.step import validate
 from nava.runtime.errors import GateFailed, InputError
+from nava.runtime.handle import Handle
 from nava.runtime.hashing import sha256_bytes, sha256_file
 from nava.runtime.step import Step
 
