@@ -77,9 +77,9 @@ def compose(recipe: str, overrides: list[str] | None = None) -> ResolvedConfig:
 
 
 def _check_sections(config: Any) -> None:
-    """Let every section that checks its values do so."""
-    for item in fields(config):
-        check = getattr(getattr(config, item.name), "check", None)
+    """Let the configuration, and every section that checks its values, do so."""
+    for part in (config, *(getattr(config, item.name) for item in fields(config))):
+        check = getattr(part, "check", None)
         if check is not None:
             check()
 
@@ -112,4 +112,6 @@ def _check_overrides(overrides: list[str]) -> None:
 def _first_cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
-    return str(error).strip().splitlines()[0]
+    text = str(error).strip().splitlines()[0]
+    key = getattr(error, "full_key", None)
+    return f"{key}: {text}" if key else text

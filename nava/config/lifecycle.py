@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from nava.config.checks import require
 from nava.config.conditioning import ConditioningConfig
 from nava.config.corpus import CorpusConfig
 from nava.config.curation import CurationConfig
@@ -18,6 +19,9 @@ from nava.config.source import SourceConfig
 from nava.config.synthetic import SyntheticConfig
 from nava.config.training import TrainingConfig
 from nava.config.validation import ValidationConfig
+
+# numpy's generators take no larger ones.
+MAX_SEED = 2**32
 
 
 @dataclass
@@ -41,3 +45,7 @@ class LifecycleConfig:
     registry: RegistryConfig = field(default_factory=RegistryConfig)
     serving: ServingConfig = field(default_factory=ServingConfig)
     promotion: PromotionConfig = field(default_factory=PromotionConfig)
+
+    def check(self) -> None:
+        """Refuse values that no run could use. InputError names the setting and what it may be."""
+        require(0 <= self.seed < MAX_SEED, "seed", self.seed, "a whole number from 0 to 2**32 - 1")

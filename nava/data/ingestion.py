@@ -116,8 +116,10 @@ def probe_folder(path: Path) -> FolderProbe:
         )
     usable = next((name for name in scan.media if decodes(root / name)), None)
     if usable is None:
-        count = f"none of the {len(scan.media)} files" if len(scan.media) > 1 else "the only file"
-        raise InputError(f"{count} in {root} that should be media can be opened as such (first: {scan.media[0]})")
+        raise InputError(
+            f"no usable media in {root}: {len(scan.media)} file(s) look like media by name, and none of them can be "
+            f"opened as such (first: {scan.media[0]})"
+        )
     return FolderProbe(len(scan.media), len(scan.ignored), usable)
 
 

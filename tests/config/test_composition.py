@@ -33,9 +33,10 @@ def test_an_override_wins_and_keeps_its_type() -> None:
     [
         (["training.learnin_rate=1"], "unknown setting 'training.learnin_rate'; did you mean training.learning_rate"),
         (["zzz=1"], "unknown setting 'zzz'; `nava config show` lists them all"),
-        (["training.stage1.steps=many"], "many"),
+        (["training.stage1.steps=many"], "training.stage1.steps: Value 'many'"),
+        (["seed=-4"], "seed is -4; it must be a whole number from 0 to 2**32 - 1"),
         (["training.learning_rate"], "has no value"),
-        (["training.learning_rate=[1"], ""),
+        (["training.learning_rate=[1"], "recipe 'demo': "),
     ],
 )
 def test_a_wrong_setting_is_refused(overrides: list[str], message: str) -> None:

@@ -221,7 +221,10 @@ def unusable(tmp_path: Path) -> dict[str, tuple[str, str]]:
             str(tmp_path / "texts"),
             r"no media files in .* \(1 other files\); wanted are files ending in .*\.mp4",
         ),
-        "broken": (str(tmp_path / "broken"), r"none of the 2 files in .* can be opened as such \(first: a.mp4\)"),
+        "broken": (
+            str(tmp_path / "broken"),
+            r"2 file\(s\) look like media by name, and none of them can be opened as such \(first: a.mp4\)",
+        ),
         "bucket": ("s3://bucket/media", "only folders of this machine"),
     }
 
@@ -245,7 +248,10 @@ def test_a_playlist_named_mp4_cannot_make_the_probe_open_other_files(tmp_path):
     (tmp_path / "media").mkdir()
     make_video(tmp_path / "media" / "inside.mp4").rename(tmp_path / "media" / "inside.bin")
     (tmp_path / "media" / "list.mp4").write_text("ffconcat version 1.0\nfile inside.bin\n")
-    with pytest.raises(InputError, match=r"the only file .* \(first: list.mp4\)"):
+    with pytest.raises(
+        InputError,
+        match=r"1 file\(s\) look like media by name, and none of them can be opened as such \(first: list.mp4\)",
+    ):
         probe_folder(tmp_path / "media")
 
 
