@@ -1,9 +1,9 @@
-"""MP4 files: H.264 video and AAC sound, the same bytes for the same input, with exact lengths."""
+"""MP4 files (H.264, AAC) and WAV files (16-bit PCM): the same bytes for the same input, with exact lengths and tags."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,8 @@ import numpy as np
 from nava.runtime.errors import InputError
 from nava.runtime.storage import atomic_file
 
-_AUDIO_BIT_RATE = 96_000
+_AUDIO_BIT_RATE = 96_000  # of each channel
+_LAYOUTS = {1: "mono", 2: "stereo"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def write_mp4(
     *,
     crf: int = 18,
     upscale: int = 1,
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write a clip so that it starts playing before it is loaded whole, and appears at once or not at all.
 
@@ -44,10 +46,12 @@ def write_mp4(
         path: the file to write, named .mp4.
         video_THWC: uint8 RGB frames, or None for sound alone.
         fps: frames per second.
-        audio_samples: mono samples in [-1, 1], clipped to it; or None for a silent clip without an audio track.
+        audio_samples: samples in [-1, 1], clipped to it: mono [N], or [channels, N] with one or two channels; or None
+            for a clip without an audio track.
         sample_rate: samples per second.
         crf: quality of the video, 0 (lossless) to 51.
         upscale: whole factor by which pixels are repeated, so that tiny clips can be seen.
+        tags: metadata of the container, such as `title` and `comment`.
 
     Raises:
         InputError: arrays of the wrong type or shape, odd frame sizes, values that are not finite, or nothing to write.
@@ -65,18 +69,44 @@ def write_mp4(
             "movie_timescale": str(math.lcm(sample_rate, rate.numerator)),
         }
         with av.open(str(temporary), "w", format="mp4", options=options) as container:
+            container.metadata.update(tags or {})
             writers: list[tuple[Any, Sequence[Any]]] = []
             if frames is not None:
                 writers.append((_video_stream(container, frames, rate, crf), _video_frames(frames)))
             if samples is not None:
-                writers.append((_audio_stream(container, sample_rate), _audio_frames(samples, sample_rate)))
-            for stream, units in writers:
-                for unit in (*units, None):
-                    container.mux(stream.encode(unit))
+                stream = container.add_stream("aac", rate=sample_rate, layout=_LAYOUTS[len(samples)])
+                stream.bit_rate = _AUDIO_BIT_RATE * len(samples)
+                writers.append((stream, _audio_frames(samples, sample_rate)))
+            _encode(container, writers)
+
+
+def write_wav(
+    path: Path, audio_samples: np.ndarray, sample_rate: int, *, tags: Mapping[str, str] | None = None
+) -> None:
+    """Write sound as 16-bit PCM; the file appears at once or not at all.
+
+    Args:
+        path: the file to write, named .wav.
+        audio_samples: samples in [-1, 1], clipped to it: mono [N], or [channels, N] with one or two channels.
+        sample_rate: samples per second.
+        tags: metadata of the file, such as `title` and `comment`.
+
+    Raises:
+        InputError: samples of the wrong type or shape, or values that are not finite.
+    """
+    samples = _checked_samples(audio_samples)
+    with (
+        atomic_file(path) as temporary,
+        av.open(str(temporary), "w", format="wav", options={"fflags": "+bitexact"}) as container,
+    ):
+        container.metadata.update(tags or {})
+        stream = container.add_stream("pcm_s16le", rate=sample_rate, layout=_LAYOUTS[len(samples)])
+        pcm = np.rint(samples * 32_767).astype(np.int16)
+        _encode(container, [(stream, _audio_frames(pcm, sample_rate))])
 
 
 def read_mp4(path: Path) -> Media:
-    """Decode a clip; the encoder's padding at the end of the sound is cut off.
+    """Decode a clip, its channels mixed to one; the encoder's padding at the end of the sound is cut off.
 
     Raises:
         InputError: the file is missing or is not media that can be decoded.
@@ -103,11 +133,15 @@ def _checked_frames(video_THWC: np.ndarray, upscale: int) -> np.ndarray:
 
 
 def _checked_samples(samples: np.ndarray) -> np.ndarray:
-    if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating) or not len(samples):
-        raise InputError(f"samples must be mono floats [N], got {samples.dtype} {list(samples.shape)}")
-    if not np.isfinite(samples).all():
+    """Samples [channels, N], clipped."""
+    channels = np.atleast_2d(samples)
+    if channels.ndim != 2 or len(channels) not in _LAYOUTS or not np.issubdtype(samples.dtype, np.floating):
+        raise InputError(f"samples must be floats [N] or [1 or 2, N], got {samples.dtype} {list(samples.shape)}")
+    if not channels.size:
+        raise InputError("there are no samples to write")
+    if not np.isfinite(channels).all():
         raise InputError("samples contain values that are not finite")
-    return samples.astype(np.float32).clip(-1.0, 1.0)
+    return channels.astype(np.float32).clip(-1.0, 1.0)
 
 
 def _video_stream(container: Any, frames: np.ndarray, rate: Fraction, crf: int) -> Any:
@@ -121,10 +155,10 @@ def _video_stream(container: Any, frames: np.ndarray, rate: Fraction, crf: int) 
     return stream
 
 
-def _audio_stream(container: Any, sample_rate: int) -> Any:
-    stream = container.add_stream("aac", rate=sample_rate, layout="mono")
-    stream.bit_rate = _AUDIO_BIT_RATE
-    return stream
+def _encode(container: Any, writers: list[tuple[Any, Sequence[Any]]]) -> None:
+    for stream, units in writers:
+        for unit in (*units, None):
+            container.mux(stream.encode(unit))
 
 
 def _video_frames(frames: np.ndarray) -> list[av.VideoFrame]:
@@ -132,7 +166,12 @@ def _video_frames(frames: np.ndarray) -> list[av.VideoFrame]:
 
 
 def _audio_frames(samples: np.ndarray, sample_rate: int) -> list[av.AudioFrame]:
-    frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+    """One frame with all samples: planar floats for AAC, interleaved integers for PCM."""
+    layout = _LAYOUTS[len(samples)]
+    if samples.dtype == np.int16:
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T).reshape(1, -1), format="s16", layout=layout)
+    else:
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
     frame.sample_rate, frame.pts, frame.time_base = sample_rate, 0, Fraction(1, sample_rate)
     return [frame]
 

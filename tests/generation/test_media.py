@@ -1,9 +1,10 @@
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
-from nava.generation.media import read_mp4, write_mp4
+from nava.generation.media import read_mp4, write_mp4, write_wav
 from nava.runtime.errors import InputError
 
 RATE = 16_000
@@ -108,8 +109,9 @@ def bad(frames=None, samples=None, **changes):
         (bad(frames=np.zeros((64, 64, 3), np.uint8)), "uint8"),
         (bad(frames=np.zeros((0, 64, 64, 3), np.uint8)), "uint8"),
         (bad(frames=np.zeros((2, 63, 64, 3), np.uint8)), "even frame sizes, got 64 x 63"),
-        (bad(samples=np.zeros((2, 2_000), np.float32)), "mono floats"),
-        (bad(samples=np.zeros(2_000, np.int16)), "mono floats"),
+        (bad(samples=np.zeros((3, 2_000), np.float32)), "floats"),
+        (bad(samples=np.zeros(2_000, np.int16)), "floats"),
+        (bad(samples=np.zeros((2, 0), np.float32)), "no samples"),
         (bad(samples=np.full(2_000, np.nan, np.float32)), "not finite"),
         (bad(upscale=0), "whole factor"),
     ],
@@ -146,3 +148,63 @@ def test_unreadable_files(tmp_path):
     for path in (garbage, cut, tmp_path / "missing.mp4"):
         with pytest.raises(InputError, match=f"{path.name} cannot be decoded"):
             read_mp4(path)
+
+
+def two_channels(samples=12_000):
+    """A low tone on the left, a high one on the right."""
+    time = np.arange(samples) / RATE
+    return np.stack([0.5 * np.sin(2 * np.pi * hertz * time) for hertz in (220, 1_760)]).astype(np.float32)
+
+
+def opened(path):
+    """Rate, number of channels, samples [channels, N] and tags of a file's sound, as PyAV sees them."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+        parts = [part.to_ndarray() for frame in container.decode(stream) for part in resampler.resample(frame)]
+        return stream.rate, stream.channels, np.concatenate(parts, axis=1), dict(container.metadata)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "wav"])
+def test_left_stays_left_and_right_stays_right(tmp_path, suffix):
+    path, samples = tmp_path / f"a.{suffix}", two_channels()
+    if suffix == "mp4":
+        write_mp4(path, clip(frames=18)[0], 24, samples, RATE)
+    else:
+        write_wav(path, samples, RATE)
+    rate, channels, found, _ = opened(path)
+    assert (rate, channels) == (RATE, 2)
+    assert np.corrcoef(found[0, : samples.shape[1]], samples[0])[0, 1] > 0.99
+    assert np.corrcoef(found[1, : samples.shape[1]], samples[1])[0, 1] > 0.99
+
+
+def test_a_wav_holds_exactly_what_it_was_given(tmp_path):
+    samples = two_channels(7_777)
+    write_wav(tmp_path / "a.wav", samples * 3, RATE)
+    rate, channels, found, _ = opened(tmp_path / "a.wav")
+    assert (rate, channels, found.shape) == (RATE, 2, (2, 7_777))
+    np.testing.assert_allclose(found, (samples * 3).clip(-1, 1), atol=1e-4)
+    write_wav(tmp_path / "mono.wav", samples[0], RATE)
+    assert opened(tmp_path / "mono.wav")[1] == 1
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "wav"])
+def test_tags_are_written_and_equal_input_still_gives_equal_bytes(tmp_path, suffix):
+    tags = {"title": "Rain – a café\nat night", "comment": '{"seed": 7}'}
+    written = set()
+    for name in ("a", "b"):
+        path = tmp_path / f"{name}.{suffix}"
+        if suffix == "mp4":
+            write_mp4(path, *_arguments(), tags=tags)
+        else:
+            write_wav(path, two_channels(), RATE, tags=tags)
+        written.add(path.read_bytes())
+    assert len(written) == 1
+    assert opened(tmp_path / f"a.{suffix}")[3].items() >= tags.items()
+
+
+def test_a_wav_of_bad_samples_is_not_written(tmp_path):
+    for samples in (np.zeros((3, 9), np.float32), np.full(9, np.inf, np.float32), np.zeros(0, np.float32)):
+        with pytest.raises(InputError):
+            write_wav(tmp_path / "a.wav", samples, RATE)
+    assert list(tmp_path.iterdir()) == []
