@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,32 +17,71 @@ _NORMAL = ("text_embedding", "time_embedding")
 _SELF_ATTENTION_BIASES = tuple(f"self_attn.{name}.bias" for name in ("q", "k", "q_audio", "k_audio"))
 
 
+class InitialValue(NamedTuple):
+    """What a parameter starts from, and how that was made, in words."""
+
+    name: str
+    value: Tensor
+    rule: str
+
+
 @torch.no_grad()
 def initialise(model: nn.Module, config: ModelConfig, seed: int) -> None:
     """Draw every parameter of a NavaTransformer anew from `seed`, without touching the global random state."""
     if any(p.is_meta for p in model.parameters()):
         return
+    for name, value, _ in initial_values(model, config, seed):
+        model.get_parameter(name).copy_(value)
+
+
+def initial_values(model: nn.Module, config: ModelConfig, seed: int) -> Iterator[InitialValue]:
+    """Every parameter's initial value (float32, on the CPU), one at a time: for models too large for memory, too.
+
+    Only the structure and the shapes of `model` count, so it may be on the meta device. The values depend on the order
+    in which they are drawn: take them all, in turn.
+    """
     generator = torch.Generator().manual_seed(seed)
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear):
-            _linear(module, generator, normal=name.startswith(_NORMAL))
-        elif isinstance(module, nn.Conv3d):
-            nn.init.xavier_uniform_(module.weight.flatten(1), generator=generator)
-            _zero(module.bias)
-        elif isinstance(module, nn.Conv1d):
-            _convolution(module, generator)
-    for name, parameter in model.named_parameters():
-        if name.endswith("modulation"):
-            nn.init.normal_(parameter, std=config.dim**-0.5, generator=generator)
-    heads = ("head.head", "head_audio.head") if config.zero_init_heads else ("head.head",)
-    for name in heads:
-        _zero(model.get_parameter(f"{name}.weight"))
-    if config.temporal_bias:
-        add_temporal_bias(model, config)
+    zeroed = ("head.head.weight", "head_audio.head.weight") if config.zero_init_heads else ("head.head.weight",)
+    late = []
+    for prefix, module in model.named_modules():
+        for leaf, parameter in module.named_parameters(recurse=False):
+            name = f"{prefix}.{leaf}" if prefix else leaf
+            if leaf == "modulation":
+                late.append((name, parameter.shape))
+                continue
+            value = torch.empty(parameter.shape, device="cpu")
+            rule = _draw(module, name, value, generator)
+            if name in zeroed:
+                value.zero_()
+                rule = "zeros"
+            elif config.temporal_bias and name.endswith(_SELF_ATTENTION_BIASES):
+                _add_temporal_bias(value, config)
+                rule = f"zeros, temporal bias {config.temporal_bias:g}"
+            yield InitialValue(name, value, rule)
+    for name, shape in late:
+        value = nn.init.normal_(torch.empty(shape, device="cpu"), std=config.dim**-0.5, generator=generator)
+        yield InitialValue(name, value, "normal, std 1/sqrt(dim)")
 
 
-@torch.no_grad()
-def add_temporal_bias(model: nn.Module, config: ModelConfig) -> None:
+def _draw(module: nn.Module, name: str, value: Tensor, generator: torch.Generator) -> str:
+    """Fill one parameter by what it belongs to; return the rule."""
+    weight = name.endswith("weight")
+    if weight and isinstance(module, nn.Linear) and name.startswith(_NORMAL):
+        nn.init.normal_(value, std=0.02, generator=generator)
+        return "normal, std 0.02"
+    if weight and isinstance(module, nn.Linear | nn.Conv3d):
+        nn.init.xavier_uniform_(value.flatten(1), generator=generator)
+        return "xavier uniform"
+    if isinstance(module, nn.Conv1d):
+        bound = 1 / math.sqrt(module.weight[0].numel())
+        nn.init.uniform_(value, -bound, bound, generator=generator)
+        return "uniform, bound 1/sqrt(fan in)"
+    # What is left: scales of norms start at one; biases and the token of the unknown speaker at zero.
+    nn.init.constant_(value, 1.0 if weight else 0.0)
+    return "ones" if weight else "zeros"
+
+
+def _add_temporal_bias(bias_D: Tensor, config: ModelConfig) -> None:
     """Let half of the heads of every self-attention start by attending to tokens near in time.
 
     Video and audio queries and keys are drawn separately, so that nothing tells a fresh model where the other
@@ -49,27 +90,4 @@ def add_temporal_bias(model: nn.Module, config: ModelConfig) -> None:
     """
     pairs = min(2, axis_pairs(config.head_dim)[0])
     heads = torch.arange(max(1, config.num_heads // 2))
-    index = (heads[:, None] * config.head_dim + 2 * torch.arange(pairs)).flatten()
-    for name, parameter in model.named_parameters():
-        if name.endswith(_SELF_ATTENTION_BIASES):
-            parameter[index.to(parameter.device)] = config.temporal_bias
-
-
-def _linear(module: nn.Linear, generator: torch.Generator, normal: bool) -> None:
-    if normal:
-        nn.init.normal_(module.weight, std=0.02, generator=generator)
-    else:
-        nn.init.xavier_uniform_(module.weight, generator=generator)
-    _zero(module.bias)
-
-
-def _convolution(module: nn.Conv1d, generator: torch.Generator) -> None:
-    bound = 1 / math.sqrt(module.weight[0].numel())
-    nn.init.uniform_(module.weight, -bound, bound, generator=generator)
-    if module.bias is not None:
-        nn.init.uniform_(module.bias, -bound, bound, generator=generator)
-
-
-def _zero(parameter: Tensor | None) -> None:
-    if parameter is not None:
-        nn.init.zeros_(parameter)
+    bias_D[(heads[:, None] * config.head_dim + 2 * torch.arange(pairs)).flatten()] = config.temporal_bias
