@@ -4,10 +4,15 @@ import json
 
 import click
 
+from nava.console.parity_command import parity
+
 
 @click.group("model")
 def model() -> None:
     """Models and their weights."""
+
+
+model.add_command(parity)
 
 
 @model.command("keys")
