@@ -1,5 +1,6 @@
 """A run as it recorded itself: its steps, and the artifacts that their handles lead to, read once and only if there."""
 
+import os
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +41,10 @@ class RecordedRun:
             return "gate_failed" if self.failed_step.state == "gate_failed" else "failed"
         done = bool(self.steps) and all(step.state == "succeeded" for step in self.steps)
         return "succeeded" if done else "failed"
+
+    def href(self, path: Path) -> str:
+        """A path as the run's page links to it."""
+        return os.path.relpath(path, self.run_dir)
 
     def handle(self, step: str) -> Handle | None:
         """The handle that a step of this run returned, if it got so far and the artifact is on this machine."""
