@@ -5,7 +5,9 @@ State-dict names and arithmetic are the released model's (prefix `backbone.` str
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +16,25 @@ from torch.nn.functional import linear, pad
 from nava.config.model import ModelConfig
 from nava.model.attention import Modality, TokenLayout
 from nava.model.blocks import Head, HierarchicalAlignmentLayer, UnifiedFusionLayer
+from nava.model.context import BlockContext, Context
 from nava.model.embedding import AudioStem, SpeakerEmbedding, patch_volume, patchify, sinusoid, unpatchify
 from nava.model.initialisation import initialise
-from nava.model.rope import audio_rotations, video_rotations
+from nava.model.rope import joint_rotations
 
 
 @dataclass(frozen=True)
 class _TimeEmbedding:
-    """The time embedding of one modality: [batch, 1 or length, dim] for the head, [..., 6, dim] for the blocks."""
+    """Embeddings of the distinct times: [1 or batch, rows, dim] for the heads, [..., 6, dim] for the blocks.
+
+    There is one row for all tokens, or two: time 0 for the clean first frame, then the sample's time for the rest.
+    """
 
     head: Tensor
     blocks: Tensor
+
+    def noisy(self) -> _TimeEmbedding:
+        """The last row alone: the time of all tokens that are not clean."""
+        return _TimeEmbedding(self.head[:, -1:], self.blocks[:, -1:])
 
 
 class NavaTransformer(nn.Module):
@@ -58,14 +68,27 @@ class NavaTransformer(nn.Module):
         self.head_audio = Head(dim, config.audio_channels, config.eps)
         initialise(self, config, seed)
 
+    def prepare(
+        self, text_BND: Tensor, speaker_SE: Tensor | None = None, speaker_slot_S: Tensor | None = None
+    ) -> Context:
+        """Everything about text and timbre that forward needs, computed once for many times.
+
+        Arguments are those of forward. Rows of padding count like any others, as they do in the release.
+
+        Raises:
+            ValueError: shapes do not fit the configuration, or there are fewer speaker vectors than slots.
+        """
+        rows_BND = self._context_rows(text_BND, speaker_SE, speaker_slot_S)
+        return Context(rows_BND, tuple(block.prepare(rows_BND) for block in self._all_blocks()))
+
     def forward(
         self,
         video_BCTHW: Tensor | None,
         audio_BLC: Tensor | None,
         timestep_B: Tensor,
-        text_BND: Tensor,
+        text_BND: Tensor | Context,
         *,
-        mask_modality: bool | Tensor = False,
+        mask_modality: bool | Sequence[bool] | Tensor = False,
         video_size_B3: Tensor | None = None,
         audio_length_B: Tensor | None = None,
         first_frame_clean: bool = False,
@@ -77,9 +100,11 @@ class NavaTransformer(nn.Module):
         Args:
             video_BCTHW: noisy video latents. Odd heights and widths are padded inside.
             audio_BLC: noisy audio latents.
-            timestep_B: times in [0, 1000], one per sample.
-            text_BND: text features; zero rows are appended up to `text_len`, and every row is attended.
-            mask_modality: keep video and audio apart in self-attention, for all samples or per sample (bool [batch]).
+            timestep_B: times in [0, 1000], one per sample. An expanded single time is embedded once.
+            text_BND: text features; zero rows are appended up to `text_len`, and every row is attended. Or the
+                Context that `prepare` made of them and of the speakers; one sample's Context serves any batch.
+            mask_modality: keep video and audio apart in self-attention, for all samples or per sample [batch]
+                (flags on an accelerator are fetched from there: give a list, or a tensor of the CPU).
             video_size_B3: valid latent (frames, height, width) of each sample when the batch is padded.
             audio_length_B: valid audio latents of each sample when the batch is padded.
             first_frame_clean: the first latent frame is a condition, without noise: its tokens get time 0.
@@ -92,112 +117,128 @@ class NavaTransformer(nn.Module):
         """
         if video_BCTHW is None and audio_BLC is None:
             raise ValueError("give video latents, audio latents, or both")
-        context_BND = self._context(text_BND, speaker_SE, speaker_slot_S)
+        contexts = self._block_contexts(text_BND, speaker_SE, speaker_slot_S, len(timestep_B))
+        time = self._time(timestep_B, first_frame_clean and video_BCTHW is not None)
         tokens: dict[Modality, Tensor] = {}
-        times: dict[Modality, _TimeEmbedding] = {}
         valid: dict[Modality, Tensor | None] = {}
         grid = (0, 0, 0)
-        time = self._time(timestep_B)
         if video_BCTHW is not None:
-            padded = self._pad(video_BCTHW)
-            grid = self._grid(padded)
-            tokens["video"] = linear(
-                patchify(padded, self.patch), self.patch_embedding.weight.flatten(1), self.patch_embedding.bias
-            )
-            valid["video"] = None if video_size_B3 is None else self._valid_patches(video_size_B3, grid)
-            times["video"] = self._first_frame_at_zero(time, grid) if first_frame_clean else time
+            tokens["video"], grid = self._video_tokens(video_BCTHW)
+            valid["video"] = self._valid_patches(video_size_B3, grid, video_BCTHW.device)
         if audio_BLC is not None:
-            valid["audio"] = None if audio_length_B is None else _valid_prefix(audio_length_B, audio_BLC.shape[1])
-            tokens["audio"] = self.patch_embedding_audio(audio_BLC, valid["audio"])
-            times["audio"] = time
-        tokens = self._blocks(tokens, times, context_BND, self._layout(tokens, valid, grid, mask_modality))
+            valid["audio"] = _valid_latents(audio_length_B, audio_BLC.shape[1], audio_BLC.device)
+            tokens["audio"] = self.patch_embedding_audio(audio_BLC.to(self.dtype), valid["audio"])
+        layout = self._layout(tokens, valid, grid, mask_modality, time)
+        tokens = self._blocks(tokens, time, contexts, layout)
         video = audio = None
         if video_BCTHW is not None:
-            patches = self.head(tokens["video"], times["video"].head)
+            patches = self.head(tokens["video"], time.head, layout.num_clean)
             height, width = video_BCTHW.shape[-2:]
             video = unpatchify(patches, grid, self.patch)[..., :height, :width]
         if audio_BLC is not None:
-            audio = self.head_audio(tokens["audio"], times["audio"].head)
+            audio = self.head_audio(tokens["audio"], time.noisy().head)
         return video, audio
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the weights, and of what enters the blocks."""
+        return self.patch_embedding.weight.dtype
+
+    def _all_blocks(self) -> Iterator[HierarchicalAlignmentLayer | UnifiedFusionLayer]:
+        for blocks in (self.double_blocks, self.single_blocks, self.double_final_blocks):
+            for block in blocks:
+                assert isinstance(block, HierarchicalAlignmentLayer | UnifiedFusionLayer)
+                yield block
 
     def _blocks(
         self,
         tokens: dict[Modality, Tensor],
-        times: dict[Modality, _TimeEmbedding],
-        context_BND: Tensor,
+        time: _TimeEmbedding,
+        contexts: Iterator[Tensor | BlockContext],
         layout: TokenLayout,
     ) -> dict[Modality, Tensor]:
-        e0 = {m: time.blocks for m, time in times.items()}
+        e0 = {"video": time.blocks, "audio": time.noisy().blocks}
         for block in self.double_blocks:
-            tokens = block(tokens, e0, context_BND, layout)
+            tokens = block(tokens, e0, next(contexts), layout)
         if len(self.single_blocks):
             sizes = [x.shape[1] for x in tokens.values()]
             joint_BLD = torch.cat(list(tokens.values()), dim=1)
-            joint_e0 = _join_times(list(e0.values()), sizes)
             for block in self.single_blocks:
-                joint_BLD = block(joint_BLD, joint_e0, context_BND, layout)
+                joint_BLD = block(joint_BLD, time.blocks, next(contexts), layout)
             tokens = dict(zip(tokens, joint_BLD.split(sizes, dim=1)))
         for block in self.double_final_blocks:
-            tokens = block(tokens, e0, context_BND, layout)
+            tokens = block(tokens, e0, next(contexts), layout)
         return tokens
 
-    def _context(self, text_BND: Tensor, speaker_SE: Tensor | None, slot_S: Tensor | None) -> Tensor:
+    def _block_contexts(
+        self, text_BND: Tensor | Context, speaker_SE: Tensor | None, slot_S: Tensor | None, batch: int
+    ) -> Iterator[Tensor | BlockContext]:
+        """What each block attends to: keys and values if they were prepared, else the rows to make them of."""
+        if isinstance(text_BND, Context):
+            if speaker_SE is not None or slot_S is not None:
+                raise ValueError("a prepared context has its speakers in it; give them to prepare")
+            return iter(text_BND.expand(batch).blocks)
+        return repeat(self._context_rows(text_BND, speaker_SE, slot_S))
+
+    def _context_rows(self, text_BND: Tensor, speaker_SE: Tensor | None, slot_S: Tensor | None) -> Tensor:
         rows, width = text_BND.shape[1:]
         if rows > self.config.text_len or width != self.config.text_dim:
             raise ValueError(
                 f"text features are {rows} x {width}; the model takes up to {self.config.text_len} rows "
                 f"of {self.config.text_dim}"
             )
-        context_BND = self.text_embedding(pad(text_BND, (0, 0, 0, self.config.text_len - rows)))
+        context_BND = self.text_embedding(pad(text_BND.to(self.dtype), (0, 0, 0, self.config.text_len - rows)))
         if speaker_SE is None or slot_S is None or not len(slot_S):
             return context_BND
         if len(speaker_SE) < len(slot_S):
             raise ValueError(f"{len(slot_S)} speaker slots but only {len(speaker_SE)} speaker vectors")
         if not self.config.speaker_dim:
             raise ValueError("speaker vectors were given to a model without timbre conditioning (speaker_dim 0)")
-        row_SD = self.speaker_embedding(speaker_SE[: len(slot_S)]).to(context_BND.dtype)
+        row_SD = self.speaker_embedding(speaker_SE[: len(slot_S)].to(self.dtype)).to(context_BND.dtype)
         return context_BND.flatten(0, 1).index_copy(0, slot_S, row_SD).view_as(context_BND)
 
-    def _time(self, timestep_B: Tensor) -> _TimeEmbedding:
-        features = sinusoid(timestep_B, self.config.freq_dim).to(self.head.modulation.dtype)
-        e_B1D = self.time_embedding(features)[:, None]
-        return _TimeEmbedding(e_B1D, self.time_projection(e_B1D).unflatten(-1, (6, -1)))
-
-    def _first_frame_at_zero(self, time: _TimeEmbedding, grid: tuple[int, int, int]) -> _TimeEmbedding:
-        zero = self._time(torch.zeros(1, device=time.head.device))
-        tokens = torch.arange(grid[0] * grid[1] * grid[2], device=time.head.device)
-        first_1L1 = (tokens < grid[1] * grid[2])[None, :, None]
-        return _TimeEmbedding(
-            torch.where(first_1L1, zero.head, time.head),
-            torch.where(first_1L1[..., None], zero.blocks, time.blocks),
-        )
+    def _time(self, timestep_B: Tensor, first_frame_clean: bool) -> _TimeEmbedding:
+        """Embed each distinct time once."""
+        if timestep_B.stride(0) == 0:
+            timestep_B = timestep_B[:1]
+        time_R = torch.cat([timestep_B.new_zeros(1), timestep_B]) if first_frame_clean else timestep_B
+        e_RD = self.time_embedding(sinusoid(time_R, self.config.freq_dim).to(self.dtype))
+        e0_RKD = self.time_projection(e_RD).unflatten(-1, (6, -1))
+        if not first_frame_clean:
+            return _TimeEmbedding(e_RD[:, None], e0_RKD[:, None])
+        return _TimeEmbedding(_clean_and_noisy(e_RD), _clean_and_noisy(e0_RKD))
 
     def _layout(
         self,
         tokens: dict[Modality, Tensor],
         valid: dict[Modality, Tensor | None],
         grid: tuple[int, int, int],
-        mask_modality: bool | Tensor,
+        mask_modality: bool | Sequence[bool] | Tensor,
+        time: _TimeEmbedding,
     ) -> TokenLayout:
-        head_dim, rotations = self.config.head_dim, []
         lengths = {m: x.shape[1] for m, x in tokens.items()}
-        if "video" in tokens:
-            rotations.append(video_rotations(head_dim, grid))
-        if "audio" in tokens:
-            rotations.append(audio_rotations(head_dim, lengths["audio"], self.config.audio_rope_scale))
         first = next(iter(tokens.values()))
         valid_BL = None
         if any(mask is not None for mask in valid.values()):
             everything = {m: torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) for m, x in tokens.items()}
             masks = {m: valid[m] for m in tokens}
             valid_BL = torch.cat([everything[m] if mask is None else mask for m, mask in masks.items()], dim=1)
+        num_audio, scale = lengths.get("audio", 0), self.config.audio_rope_scale
         return TokenLayout(
             num_video=lengths.get("video", 0),
-            num_audio=lengths.get("audio", 0),
-            rotations=torch.cat(rotations).to(first.device),
+            num_audio=num_audio,
+            rotations=joint_rotations(self.config.head_dim, grid, num_audio, scale, first.device),
             valid=valid_BL,
-            mask_modality=mask_modality,
+            mask_modality=mask_modality.tolist() if isinstance(mask_modality, Tensor) else mask_modality,
+            num_clean=grid[1] * grid[2] if time.head.shape[1] == 2 else 0,
         )
+
+    def _video_tokens(self, video_BCTHW: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
+        """Tokens of the latents, padded to whole patches, and the grid they come from."""
+        padded = self._pad(video_BCTHW.to(self.dtype))
+        frames, height, width = (size // step for size, step in zip(padded.shape[-3:], self.patch))
+        weight, bias = self.patch_embedding.weight.flatten(1), self.patch_embedding.bias
+        return linear(patchify(padded, self.patch), weight, bias), (frames, height, width)
 
     def _pad(self, video_BCTHW: Tensor) -> Tensor:
         frames, height, width = video_BCTHW.shape[-3:]
@@ -206,23 +247,36 @@ class NavaTransformer(nn.Module):
         pad_h, pad_w = -height % self.patch[1], -width % self.patch[2]
         return pad(video_BCTHW, (0, pad_w, 0, pad_h)) if pad_h or pad_w else video_BCTHW
 
-    def _grid(self, video_BCTHW: Tensor) -> tuple[int, int, int]:
-        frames, height, width = (size // step for size, step in zip(video_BCTHW.shape[-3:], self.patch))
-        return frames, height, width
-
-    def _valid_patches(self, video_size_B3: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    def _valid_patches(
+        self, video_size_B3: Tensor | None, grid: tuple[int, int, int], device: torch.device
+    ) -> Tensor | None:
+        if video_size_B3 is None:
+            return None
         patch_3 = torch.tensor(self.patch, device=video_size_B3.device)
         patches_B3 = (video_size_B3 + patch_3 - 1) // patch_3
-        masks = [_valid_prefix(patches_B3[:, axis], grid[axis]) for axis in range(3)]
-        return (masks[0][:, :, None, None] & masks[1][:, None, :, None] & masks[2][:, None, None, :]).flatten(1)
+        if _known_full(patches_B3, grid):
+            return None
+        masks = [_prefix(patches_B3[:, axis], size) for axis, size in enumerate(grid)]
+        valid_BTHW = masks[0][:, :, None, None] & masks[1][:, None, :, None] & masks[2][:, None, None, :]
+        return valid_BTHW.flatten(1).to(device)
 
 
-def _valid_prefix(length_B: Tensor, size: int) -> Tensor:
+def _valid_latents(length_B: Tensor | None, size: int, device: torch.device) -> Tensor | None:
+    if length_B is None or _known_full(length_B, size):
+        return None
+    return _prefix(length_B, size).to(device)
+
+
+def _known_full(size: Tensor, full: int | tuple[int, ...]) -> bool:
+    """Whether nothing is padding, as far as one can tell without waiting for an accelerator."""
+    return size.device.type == "cpu" and bool((size >= torch.tensor(full)).all())
+
+
+def _prefix(length_B: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=length_B.device) < length_B[:, None]
 
 
-def _join_times(e0: list[Tensor], sizes: list[int]) -> Tensor:
-    """The blocks' time embedding of the joint sequence: one row per sample if all modalities agree on it."""
-    if all(part is e0[0] for part in e0):
-        return e0[0]
-    return torch.cat([part.expand(-1, size, -1, -1) for part, size in zip(e0, sizes)], dim=1)
+def _clean_and_noisy(row_RX: Tensor) -> Tensor:
+    """[1 + times, ...], time 0 first, as [times, 2, ...]: time 0 beside each of the others."""
+    noisy = row_RX[1:]
+    return torch.stack([row_RX[:1].expand_as(noisy), noisy], dim=1)

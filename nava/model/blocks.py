@@ -8,6 +8,7 @@ from torch.nn.functional import layer_norm
 
 from nava.config.model import ModelConfig
 from nava.model.attention import Attention, Modality, TokenLayout
+from nava.model.context import BlockContext
 
 
 class Modulation(nn.Module):
@@ -17,14 +18,36 @@ class Modulation(nn.Module):
         super().__init__()
         self.modulation = nn.Parameter(torch.randn(1, count, dim) / dim**0.5)
 
-    def forward(self, e0_BLKD: Tensor) -> tuple[Tensor, ...]:
-        """Six [batch, 1 or length, dim]: shift, scale, gate of attention, then of the feed-forward network."""
-        return (self.modulation + e0_BLKD).unbind(2)
+    def forward(self, e0_BRKD: Tensor) -> tuple[Tensor, ...]:
+        """Six [1 or batch, rows, dim]: shift, scale, gate of attention, then of the feed-forward network."""
+        return (self.modulation + e0_BRKD).unbind(2)
 
 
-def modulated_norm(x_BLD: Tensor, shift: Tensor, scale: Tensor, eps: float) -> Tensor:
-    """LayerNorm without learned parameters, then shift and scale."""
-    return torch.addcmul(shift, layer_norm(x_BLD, x_BLD.shape[-1:], eps=eps), 1 + scale)
+def modulated_norm(x_BLD: Tensor, shift: Tensor, scale: Tensor, eps: float, num_clean: int = 0) -> Tensor:
+    """LayerNorm without learned parameters, then shift and scale.
+
+    `shift` and `scale` are [1 or batch, 1 or length, dim]; with `num_clean` they have two rows, the first for that
+    many leading tokens and the second for the others.
+    """
+    if num_clean:
+        parts = zip(_halves(x_BLD, num_clean), shift.split(1, dim=1), scale.split(1, dim=1))
+        return torch.cat([modulated_norm(*part, eps) for part in parts], dim=1)
+    width = x_BLD.shape[-1:]
+    if shift.numel() == shift.shape[-1]:
+        return layer_norm(x_BLD, width, 1 + scale.flatten(), shift.flatten(), eps)
+    return torch.addcmul(shift, layer_norm(x_BLD, width, eps=eps), 1 + scale)
+
+
+def gated_sum(x_BLD: Tensor, gate: Tensor, y_BLD: Tensor, num_clean: int = 0) -> Tensor:
+    """x + gate y, with a gate laid out like the shift of `modulated_norm`."""
+    if num_clean:
+        parts = zip(_halves(x_BLD, num_clean), gate.split(1, dim=1), _halves(y_BLD, num_clean))
+        return torch.cat([torch.addcmul(*part) for part in parts], dim=1)
+    return torch.addcmul(x_BLD, gate, y_BLD)
+
+
+def _halves(x_BLD: Tensor, num_clean: int) -> tuple[Tensor, Tensor]:
+    return x_BLD[:, :num_clean], x_BLD[:, num_clean:]
 
 
 def feed_forward(dim: int, hidden: int) -> nn.Sequential:
@@ -52,9 +75,17 @@ class HierarchicalAlignmentLayer(nn.Module):
             self.ffn_audio = feed_forward(dim, config.ffn_dim)
 
     def forward(
-        self, tokens: dict[Modality, Tensor], e0: dict[Modality, Tensor], context_BND: Tensor, layout: TokenLayout
+        self,
+        tokens: dict[Modality, Tensor],
+        e0: dict[Modality, Tensor],
+        context: Tensor | BlockContext,
+        layout: TokenLayout,
     ) -> dict[Modality, Tensor]:
-        """Map the tokens [batch, length, dim] of each modality present to new ones of the same shape."""
+        """Map the tokens [batch, length, dim] of each modality present to new ones of the same shape.
+
+        `e0` is [1 or batch, rows, 6, dim]: one row for all tokens, two if `layout.num_clean`, or one per token.
+        `context` is rows [batch, rows, dim], or what `prepare` made of them.
+        """
         parameters = {m: self._modulation(m)(e0[m]) for m in tokens}
         attended = self._attend(tokens, parameters, layout)
         out: dict[Modality, Tensor] = {}
@@ -62,10 +93,15 @@ class HierarchicalAlignmentLayer(nn.Module):
             _, _, gate1, shift2, scale2, gate2 = parameters[m]
             own = m == "audio" and self.split
             norm3, ffn = (self.norm3_audio, self.ffn_audio) if own else (self.norm3, self.ffn)
-            x = torch.addcmul(x, gate1, attended[m])
-            x = x + self.cross_attn.cross(norm3(x), context_BND, m)
-            out[m] = torch.addcmul(x, gate2, ffn(modulated_norm(x, shift2, scale2, self.eps)))
+            num_clean = layout.num_clean if m == "video" else 0
+            x = gated_sum(x, gate1, attended[m], num_clean)
+            x = x + self.cross_attn.cross(norm3(x), context, m)
+            out[m] = gated_sum(x, gate2, ffn(modulated_norm(x, shift2, scale2, self.eps, num_clean)), num_clean)
         return out
+
+    def prepare(self, context_BND: Tensor) -> BlockContext:
+        """Keys and values of the context rows for both streams."""
+        return {m: self.cross_attn.key_values(context_BND, m) for m in ("video", "audio")}
 
     def _modulation(self, modality: Modality) -> Modulation:
         return self.modulation if modality == "video" else self.modulation_audio
@@ -76,7 +112,7 @@ class HierarchicalAlignmentLayer(nn.Module):
         projected = []
         for m, x in tokens.items():
             shift1, scale1 = parameters[m][:2]
-            y = modulated_norm(x, shift1, scale1, self.eps)
+            y = modulated_norm(x, shift1, scale1, self.eps, layout.num_clean if m == "video" else 0)
             projected.append(self.self_attn.project(y, rotation_LP=layout.rotation(m), stream=m))
         q, k, v = (torch.cat(parts, dim=1) for parts in zip(*projected))
         parts = layout.attend(q, k, v).split([x.shape[1] for x in tokens.values()], dim=1)
@@ -95,14 +131,24 @@ class UnifiedFusionLayer(nn.Module):
         self.ffn = feed_forward(config.dim, config.ffn_dim)
         self.modulation = Modulation(config.dim)
 
-    def forward(self, x_BLD: Tensor, e0_BLKD: Tensor, context_BND: Tensor, layout: TokenLayout) -> Tensor:
-        """Map joint tokens [batch, video + audio, dim] to new ones of the same shape."""
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(e0_BLKD)
-        y = modulated_norm(x_BLD, shift1, scale1, self.eps)
+    def forward(self, x_BLD: Tensor, e0_BRKD: Tensor, context: Tensor | BlockContext, layout: TokenLayout) -> Tensor:
+        """Map joint tokens [batch, video + audio, dim] to new ones of the same shape.
+
+        `e0_BRKD` is [1 or batch, rows, 6, dim]: one row for all tokens, two if `layout.num_clean`, or one per token.
+        `context` is rows [batch, rows, dim], or what `prepare` made of them.
+        """
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(e0_BRKD)
+        num_clean = layout.num_clean
+        y = modulated_norm(x_BLD, shift1, scale1, self.eps, num_clean)
         q, k, v = self.self_attn.project(y, rotation_LP=layout.rotations)
-        x_BLD = torch.addcmul(x_BLD, gate1, self.self_attn.output(layout.attend(q, k, v)))
-        x_BLD = x_BLD + self.cross_attn.cross(self.norm3(x_BLD), context_BND)
-        return torch.addcmul(x_BLD, gate2, self.ffn(modulated_norm(x_BLD, shift2, scale2, self.eps)))
+        x_BLD = gated_sum(x_BLD, gate1, self.self_attn.output(layout.attend(q, k, v)), num_clean)
+        x_BLD = x_BLD + self.cross_attn.cross(self.norm3(x_BLD), context)
+        y = self.ffn(modulated_norm(x_BLD, shift2, scale2, self.eps, num_clean))
+        return gated_sum(x_BLD, gate2, y, num_clean)
+
+    def prepare(self, context_BND: Tensor) -> BlockContext:
+        """Keys and values of the context rows."""
+        return {"shared": self.cross_attn.key_values(context_BND)}
 
 
 class Head(nn.Module):
@@ -114,7 +160,8 @@ class Head(nn.Module):
         self.modulation = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
         self.head = nn.Linear(dim, out_dim)
 
-    def forward(self, x_BLD: Tensor, e_BLD: Tensor) -> Tensor:
-        """Latent channels of each token, [batch, length, out_dim]."""
-        shift, scale = (self.modulation + e_BLD.unsqueeze(2)).unbind(2)
-        return self.head(modulated_norm(x_BLD, shift, scale, self.eps))
+    def forward(self, x_BLD: Tensor, e_BRD: Tensor, num_clean: int = 0) -> Tensor:
+        """Latent channels of each token, [batch, length, out_dim]; time rows and `num_clean` as in a block."""
+        shift, scale = (self.modulation + e_BRD.unsqueeze(2)).unbind(2)
+        out: Tensor = self.head(modulated_norm(x_BLD, shift, scale, self.eps, num_clean))
+        return out

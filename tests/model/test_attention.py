@@ -38,14 +38,27 @@ def test_masked_modalities_attend_to_themselves():
     torch.testing.assert_close(out[:, VIDEO:], attention(q[:, VIDEO:], k[:, VIDEO:], v[:, VIDEO:]))
 
 
-def test_masking_per_sample():
+@pytest.mark.parametrize("flags", [[True, False], [False, True], [True, True], [False, False]])
+def test_masking_per_sample(flags):
     q, k, v = qkv()
-    out = layout(mask_modality=torch.tensor([True, False])).attend(q, k, v)
-    torch.testing.assert_close(out[0], layout(mask_modality=True).attend(q, k, v)[0])
-    torch.testing.assert_close(out[1], layout().attend(q, k, v)[1])
+    out = layout(mask_modality=flags).attend(q, k, v)
+    for i, apart in enumerate(flags):
+        torch.testing.assert_close(out[i], layout(mask_modality=apart).attend(q, k, v)[i])
 
 
-@pytest.mark.parametrize("masked", [False, True, torch.tensor([True, True])])
+def test_alternating_flags_keep_the_samples_in_order():
+    q, k, v = qkv(batch=4)
+    out = layout(mask_modality=[True, False, False, True]).attend(q, k, v)
+    masked, joint = layout(mask_modality=True).attend(q, k, v), layout().attend(q, k, v)
+    torch.testing.assert_close(out, torch.stack([masked[0], joint[1], joint[2], masked[3]]))
+
+
+def test_one_flag_for_each_sample():
+    with pytest.raises(ValueError, match="3 modality mask flags for a batch of 2"):
+        layout(mask_modality=[True, False, True]).attend(*qkv())
+
+
+@pytest.mark.parametrize("masked", [False, True, [True, True], [False, True]])
 def test_padding_is_not_seen(masked):
     q, k, v = qkv()
     valid = torch.ones(2, VIDEO + AUDIO, dtype=torch.bool)
@@ -82,3 +95,20 @@ def test_cross_attention_ignores_the_order_of_the_context():
     layer = Attention(12, 2, 1e-6)
     x, context = torch.randn(2, 4, 12), torch.randn(2, 7, 12)
     torch.testing.assert_close(layer.cross(x, context), layer.cross(x, context.flip(1)))
+
+
+def test_cross_attention_takes_keys_and_values_made_before():
+    layer = Attention(12, 2, 1e-6, ("video", "audio"))
+    x, context = torch.randn(2, 4, 12), torch.randn(2, 7, 12)
+    prepared = {stream: layer.key_values(context, stream) for stream in ("video", "audio")}
+    for stream in prepared:
+        torch.testing.assert_close(layer.cross(x, prepared, stream), layer.cross(x, context, stream))
+    assert not torch.allclose(layer.cross(x, context, "video"), layer.cross(x, context, "audio"))
+
+
+def test_rms_norm_sums_in_float32():
+    norm = RMSNorm(4096, eps=1e-6)
+    x = torch.linspace(0.5, 1.5, 4096).bfloat16()[None]
+    expected = x.float() / x.float().square().mean(-1, keepdim=True).sqrt()
+    # Half a step of bfloat16; a sum in bfloat16 would stall long before 4,096 terms.
+    torch.testing.assert_close(norm(x).float(), expected, rtol=2**-8, atol=0)

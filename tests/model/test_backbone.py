@@ -1,12 +1,17 @@
+import copy
 import json
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn.functional import pad
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nava.config.model import ModelConfig, release_config
+from nava.model.attention import TokenLayout
 from nava.model.backbone import NavaTransformer
+from nava.model.embedding import unpatchify
+from nava.model.rope import joint_rotations
 
 KEYS = Path(__file__).parents[3] / "shared" / "reference" / "nava_state_dict_keys.json"
 SETTINGS = {
@@ -120,6 +125,8 @@ def test_masking_per_sample(model):
     for out, joint, masked in zip(mixed, model(**x), model(**x, mask_modality=True)):
         close(out[0], joint[0])
         close(out[1], masked[1])
+    with pytest.raises(ValueError, match="1 modality mask flags for a batch of 2"):
+        model(**x, mask_modality=[True])
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -188,6 +195,129 @@ def test_clean_first_frame_has_time_zero(model):
 
 
 @torch.no_grad()
+def test_clean_first_frame_by_the_formula(model):
+    """Time embeddings per token, as the release lays them out, give the same as two rows per sample."""
+    x = inputs(frames=3)
+    expected = model(**x, first_frame_clean=True)
+    zero, noisy = model._time(torch.zeros(2), False), model._time(x["timestep_B"], False)
+    first = (torch.arange(3 * 4) < 4)[None, :, None]
+
+    class PerToken:
+        head = torch.where(first, zero.head, noisy.head)
+        blocks = torch.where(first[..., None], zero.blocks, noisy.blocks)
+        joint = torch.cat([blocks, noisy.blocks.expand(-1, 9, -1, -1)], dim=1)
+
+    layout = TokenLayout(12, 9, joint_rotations(12, (3, 2, 2), 9, 0.24))
+    tokens = {"video": model._video_tokens(x["video_BCTHW"])[0], "audio": model.patch_embedding_audio(x["audio_BLC"])}
+    rows = model._context_rows(x["text_BND"], None, None)
+    per_token = {"video": PerToken.blocks, "audio": noisy.blocks}
+    tokens = model.double_blocks[0](tokens, per_token, rows, layout)
+    joint = model.single_blocks[0](torch.cat(list(tokens.values()), 1), PerToken.joint, rows, layout)
+    tokens = dict(zip(tokens, joint.split((12, 9), 1)))
+    tokens = model.double_final_blocks[0](tokens, per_token, rows, layout)
+    close(unpatchify(model.head(tokens["video"], PerToken.head), (3, 2, 2), (1, 2, 2)), expected[0])
+    close(model.head_audio(tokens["audio"], noisy.head), expected[1])
+
+
+@pytest.mark.parametrize("condition", [{}, {"mask_modality": True}, {"first_frame_clean": True}])
+@torch.no_grad()
+def test_prepared_context_changes_nothing(model, condition):
+    x = inputs()
+    voices = {"speaker_SE": torch.randn(2, 10), "speaker_slot_S": torch.tensor([2, 7])}
+    prepared = model.prepare(x["text_BND"], **voices)
+    for out, expected in zip(model(**(x | {"text_BND": prepared}), **condition), model(**x, **voices, **condition)):
+        close(out, expected)
+    with pytest.raises(ValueError, match="a prepared context has its speakers in it"):
+        model(**(x | {"text_BND": prepared}), **voices)
+
+
+@torch.no_grad()
+def test_context_of_one_sample_serves_a_batch(model):
+    x = inputs(batch=3)
+    one = x["text_BND"][:1]
+    together = model(**(x | {"text_BND": model.prepare(one)}))
+    for out, expected in zip(together, model(**(x | {"text_BND": one.expand(3, -1, -1)}))):
+        close(out, expected)
+
+
+@torch.no_grad()
+def test_nothing_of_the_text_is_computed_again_with_a_prepared_context(model):
+    x, calls = inputs(), []
+    prepared = model.prepare(x["text_BND"])
+    names = ("text_embedding", "cross_attn.k", "cross_attn.v", "cross_attn.norm_k")
+    modules = [m for name, m in model.named_modules() if name.removesuffix("_audio").endswith(names)]
+    hooks = [module.register_forward_hook(lambda module, *_: calls.append(module)) for module in modules]
+    model(**(x | {"text_BND": prepared}))
+    assert calls == []
+    model(**x)
+    # Text embedding; k, v, norm_k of two alignment layers for each stream and of one fusion layer.
+    assert len(calls) == len(modules) == 1 + 2 * 6 + 3
+    for hook in hooks:
+        hook.remove()
+
+
+@pytest.mark.parametrize(
+    ("time", "clean", "rows"),
+    [([500.0, 500.0], False, 2), ([500.0], False, 1), ([500.0], True, 2), ([500.0, 300.0], True, 3)],
+)
+@torch.no_grad()
+def test_each_distinct_time_is_embedded_once(model, time, clean, rows):
+    seen = []
+    hook = model.time_projection.register_forward_hook(lambda _, arguments, out: seen.append(out))
+    x = inputs() | {"timestep_B": torch.tensor(time).expand(2)}
+    outs = model(**x, first_frame_clean=clean)
+    hook.remove()
+    assert [len(out) for out in seen] == [rows]
+    # The same times, given one by one.
+    for out, expected in zip(
+        outs, model(**(x | {"timestep_B": x["timestep_B"].contiguous()}), first_frame_clean=clean)
+    ):
+        close(out, expected)
+
+
+@torch.no_grad()
+def test_full_batches_need_no_mask(model, monkeypatch):
+    masks = []
+    monkeypatch.setattr("nava.model.attention._keys", lambda valid: masks.append(valid))
+    x, sizes = inputs(), {"video_size_B3": torch.tensor([[3, 4, 4]] * 2), "audio_length_B": torch.tensor([9, 9])}
+    model(**x)
+    model(**x, **sizes)
+    model(**(inputs(height=3) | {"timestep_B": x["timestep_B"]}), video_size_B3=torch.tensor([[3, 3, 4]] * 2))
+    assert masks
+    assert all(mask is None for mask in masks)
+    model(**x, **(sizes | {"audio_length_B": torch.tensor([9, 8])}))
+    assert masks[-1].sum(dim=1).tolist() == [12 + 9, 12 + 8]
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what would make the host wait for an accelerator, and double precision on complex numbers."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert func not in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default), func
+        out = func(*args, **(kwargs or {}))
+        assert not (isinstance(out, torch.Tensor) and out.dtype == torch.complex128)
+        return out
+
+
+@pytest.mark.parametrize("condition", [{}, {"mask_modality": [False, True]}, {"first_frame_clean": True}])
+@torch.no_grad()
+def test_forward_never_waits_for_a_value(model, condition):
+    x = inputs(frames=5)
+    with NoWaiting():
+        prepared = model.prepare(x["text_BND"], torch.ones(1, 10), torch.tensor([2]))
+        model(**(x | {"text_BND": prepared}), **condition)
+    with pytest.raises(AssertionError, match="_local_scalar_dense"), NoWaiting():
+        x["timestep_B"].max().item()
+
+
+def test_position_tables_made_for_inference_serve_training(model):
+    x = inputs(frames=4, length=11)
+    with torch.inference_mode():
+        model(**x)
+    model(**x)[0].sum().backward()
+
+
+@torch.no_grad()
 def test_speakers_replace_context_rows(model):
     x = inputs()
     speakers = torch.randn(3, 10)
@@ -230,10 +360,16 @@ def test_audio_batch_leaves_the_video_weights_alone(model):
     assert not any("audio" in name or name.startswith("single_blocks") for name in untouched)
 
 
-def test_bf16_autocast_is_close(model):
+@pytest.mark.parametrize("condition", [{}, {"mask_modality": True}, {"first_frame_clean": True}])
+@torch.no_grad()
+def test_bf16_is_close(model, condition):
     x = inputs()
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        video, audio = model(**x)
-    exact = model(**x)
-    for low, full in zip((video, audio), exact):
-        assert (low.float() - full).norm() < 0.05 * full.norm()
+    exact = model(**x, **condition)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        autocast = model(**x, **condition)
+    lean = copy.deepcopy(model).bfloat16()
+    whole = lean(**(x | {"text_BND": lean.prepare(x["text_BND"])}), **condition)
+    for lows in (autocast, whole):
+        for low, full in zip(lows, exact):
+            assert (low.float() - full).norm() < 0.05 * full.norm()
+    assert all(out.dtype == torch.bfloat16 for out in whole)

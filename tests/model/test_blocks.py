@@ -3,7 +3,7 @@ from torch.nn.functional import layer_norm
 
 from nava.config.model import ModelConfig
 from nava.model.attention import TokenLayout
-from nava.model.blocks import Head, HierarchicalAlignmentLayer, UnifiedFusionLayer, modulated_norm
+from nava.model.blocks import Head, HierarchicalAlignmentLayer, UnifiedFusionLayer, gated_sum, modulated_norm
 from nava.model.rope import audio_rotations, video_rotations
 
 CONFIG = ModelConfig(dim=24, ffn_dim=48, num_heads=2)
@@ -34,6 +34,27 @@ def test_modulated_norm_by_the_formula():
     torch.testing.assert_close(
         modulated_norm(x, shift, scale, 1e-6), layer_norm(x, (8,), eps=1e-6) * (1 + scale) + shift
     )
+
+
+def test_one_row_for_the_batch_is_the_row_of_every_sample():
+    x, shift, scale = torch.randn(3, 5, 8), torch.randn(1, 1, 8), torch.randn(1, 1, 8)
+    every = modulated_norm(x, shift.expand(3, 1, 8), scale.expand(3, 1, 8), 1e-6)
+    torch.testing.assert_close(modulated_norm(x, shift, scale, 1e-6), every)
+
+
+def test_clean_tokens_take_the_first_row():
+    x, y, rows = torch.randn(2, 5, 8), torch.randn(2, 5, 8), torch.randn(3, 2, 2, 8)
+    shift, scale, gate = rows
+    per_token = [row[:, [0, 0, 1, 1, 1]] for row in rows]
+    torch.testing.assert_close(
+        modulated_norm(x, shift, scale, 1e-6, 2), modulated_norm(x, per_token[0], per_token[1], 1e-6)
+    )
+    torch.testing.assert_close(gated_sum(x, gate, y, 2), x + per_token[2] * y)
+
+
+def test_all_tokens_may_be_clean():
+    x, rows = torch.randn(1, 4, 8), torch.randn(1, 2, 8)
+    torch.testing.assert_close(gated_sum(x, rows, x, 4), x + rows[:, :1] * x)
 
 
 @torch.no_grad()

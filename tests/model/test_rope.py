@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from nava.model.rope import apply_rope, audio_rotations, axis_pairs, video_rotations
+from nava.model.rope import apply_rope, audio_rotations, axis_pairs, joint_rotations, video_rotations
 
 
 @pytest.mark.parametrize(("head_dim", "pairs"), [(128, (22, 21, 21)), (24, (4, 4, 4)), (16, (4, 2, 2))])
@@ -68,3 +68,34 @@ def test_scores_depend_on_distance_only():
 def test_keeps_the_dtype():
     x = torch.randn(1, 4, 2, 24).bfloat16()
     assert apply_rope(x, audio_rotations(24, 4, 0.24)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("grid", "length"), [((3, 2, 4), 7), ((3, 2, 4), 0), ((0, 0, 0), 7)])
+def test_joint_table_is_video_then_audio(grid, length):
+    joint = joint_rotations(24, grid, length, 0.24)
+    assert torch.equal(joint, torch.cat([video_rotations(24, grid), audio_rotations(24, length, 0.24)]))
+
+
+def test_tables_are_made_once_for_each_shape_and_device():
+    tables = [
+        lambda device: video_rotations(24, (2, 5, 3), device),
+        lambda device: audio_rotations(24, 17, 0.24, device),
+        lambda device: joint_rotations(24, (2, 5, 3), 17, 0.24, device),
+    ]
+    for table in tables:
+        cpu, meta = torch.device("cpu"), torch.device("meta")
+        assert table(cpu) is table(cpu)
+        assert table(meta).device.type == "meta"
+        assert table(cpu).dtype == torch.complex64
+
+
+def test_tables_do_not_follow_the_callers_default_device():
+    with torch.device("meta"):
+        assert video_rotations(24, (2, 7, 3)).device.type == "cpu"
+
+
+def test_compiled_rotation_is_the_same():
+    x = torch.randn(2, 6, 2, 24, generator=torch.Generator().manual_seed(2))
+    rotations = video_rotations(24, (3, 2, 1))
+    compiled = torch.compile(apply_rope, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x, rotations), apply_rope(x, rotations), atol=1e-6, rtol=1e-6)
