@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,13 +34,53 @@ def mean_squared_error(prediction: Tensor, target: Tensor, mask: Tensor | None =
     return (error * counted).flatten(1).sum(dim=1) / counted.flatten(1).sum(dim=1).clamp(min=1)
 
 
+def video_mask(
+    shape_BCTHW: Sequence[int], size_B3: Tensor | None, *, without_first_frame: bool = False
+) -> Tensor | None:
+    """Where video latents count, [batch or 1, 1, T, H, W]; None when all do.
+
+    Args:
+        shape_BCTHW: of the latents.
+        size_B3: valid (frames, height, width) of each sample.
+        without_first_frame: leave the first latent frame out.
+    """
+    if size_B3 is None and not without_first_frame:
+        return None
+    mask = torch.ones(1, 1, *shape_BCTHW[2:], dtype=torch.bool, device=None if size_B3 is None else size_B3.device)
+    if size_B3 is not None:
+        for axis, size in enumerate(shape_BCTHW[2:]):
+            valid = torch.arange(size, device=size_B3.device) < size_B3[:, axis, None]
+            mask = mask & valid.view(len(size_B3), 1, *(size if other == axis else 1 for other in range(3)))
+    if without_first_frame:
+        mask = mask.clone()
+        mask[:, :, 0] = False
+    return mask
+
+
+def audio_mask(shape_BLC: Sequence[int], length_B: Tensor | None) -> Tensor | None:
+    """Where audio latents count, [batch, length, 1]; None when all do."""
+    if length_B is None:
+        return None
+    return (torch.arange(shape_BLC[1], device=length_B.device) < length_B[:, None])[..., None]
+
+
 @dataclass(frozen=True)
 class LossTerms:
-    """The loss to minimise, and each modality's mean error without time and modality weights (None when absent)."""
+    """The loss to minimise, and each modality's part of it (None when absent).
+
+    Attributes:
+        total: the sum of the parts.
+        video: mean error, without time and modality weights.
+        audio: the same of the audio.
+        weighted_video: what the release reports as the video's part: with time weight and modality weight once.
+        weighted_audio: the same of the audio.
+    """
 
     total: Tensor
     video: Tensor | None
     audio: Tensor | None
+    weighted_video: Tensor | None = None
+    weighted_audio: Tensor | None = None
 
 
 def flow_matching_loss(
@@ -53,13 +94,18 @@ def flow_matching_loss(
 ) -> LossTerms:
     """Weighted mean over the batch of each modality's error, summed over modalities.
 
+    The mode of `config` decides one thing here: "release" applies the video weight twice.
+
     Args:
         video: predicted and true velocity [batch, channels, T, H, W], or None.
         audio: predicted and true velocity [batch, length, channels], or None.
-        weight_B: weight of each sample's time.
+        weight_B: weight of each sample: its time's, times its own if it has one.
         config: weights of the modalities.
         video_mask: where video elements count; masks padding, and a clean first frame.
         audio_mask: where audio elements count.
+
+    Raises:
+        ValueError: neither modality is given.
     """
     if video is None and audio is None:
         raise ValueError("a loss needs the velocities of video, audio, or both")
@@ -72,9 +118,14 @@ def flow_matching_loss(
     for name, velocities, mask, weight in terms:
         if velocities is not None:
             error_B = mean_squared_error(*velocities, mask)
-            total = total + weight * (weight_B * error_B).mean()
+            part = weight * (weight_B * error_B).mean()
+            twice = name == "video" and config.loss_mode == "release"
+            total = total + (weight * part if twice else part)
             errors[name] = error_B.detach().mean()
-    return LossTerms(total, errors.get("video"), errors.get("audio"))
+            errors[f"weighted_{name}"] = part.detach()
+    return LossTerms(
+        total, errors.get("video"), errors.get("audio"), errors.get("weighted_video"), errors.get("weighted_audio")
+    )
 
 
 def _per_sample(value_B: Tensor, like: Tensor) -> Tensor:

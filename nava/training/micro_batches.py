@@ -26,6 +26,7 @@ class MicroBatch:
         text_dropped: where the text becomes zero rows.
         mask_modality: whether audio and video are kept apart in self-attention; never for audio alone.
         generator: for times and noise, in that order.
+        first_frame_clean: whether the first latent frame is given as a condition; never for audio alone.
     """
 
     modality: Modality
@@ -33,6 +34,7 @@ class MicroBatch:
     text_dropped: Tensor
     mask_modality: bool
     generator: torch.Generator
+    first_frame_clean: bool = False
 
 
 def clip_pools(shards: LatentShards, split: str, config: TrainingConfig) -> dict[Modality, list[str]]:

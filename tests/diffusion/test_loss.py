@@ -2,7 +2,15 @@ import pytest
 import torch
 
 from nava.config.diffusion import DiffusionConfig
-from nava.diffusion.loss import add_noise, flow_matching_loss, mean_squared_error, velocity
+from nava.diffusion.loss import (
+    add_noise,
+    audio_mask,
+    flow_matching_loss,
+    mean_squared_error,
+    velocity,
+    video_mask,
+)
+from nava.runtime.errors import InputError
 
 
 def test_path_from_data_to_noise():
@@ -70,3 +78,51 @@ def test_low_precision_predictions_are_compared_in_float32():
     prediction = torch.full((1, 2, 2), 1.0).bfloat16()
     target = torch.full((1, 2, 2), 1.001)
     assert mean_squared_error(prediction, target).item() == pytest.approx(1e-6, rel=0.01)
+
+
+def test_the_release_applies_the_video_weight_twice_and_reports_it_once():
+    video = (torch.zeros(2, 1, 2, 2, 2), torch.ones(2, 1, 2, 2, 2))
+    audio = (torch.zeros(2, 5, 3), torch.ones(2, 5, 3))
+    weight = torch.tensor([0.5, 2.0])
+    for mode, factor in (("corrected", 0.5), ("release", 0.25)):
+        config = DiffusionConfig(loss_mode=mode, video_loss_weight=0.5, audio_loss_weight=0.2)
+        loss = flow_matching_loss(video, audio, weight, config)
+        assert loss.total.item() == pytest.approx(1.25 * factor + 1.25 * 0.2)
+        assert loss.weighted_video is not None
+        assert loss.weighted_audio is not None
+        assert loss.weighted_video.item() == pytest.approx(1.25 * 0.5)
+        assert loss.weighted_audio.item() == pytest.approx(1.25 * 0.2)
+
+
+def test_masks_of_padding():
+    shape = (2, 4, 3, 2, 4)
+    assert video_mask(shape, None) is None
+    assert audio_mask((2, 5, 3), None) is None
+    mask = video_mask(shape, torch.tensor([[3, 2, 4], [2, 1, 3]]))
+    assert mask is not None
+    assert mask.shape == (2, 1, 3, 2, 4)
+    assert mask[0].all()
+    assert mask[1].sum() == 2 * 1 * 3
+    assert mask[1, 0, :2, :1, :3].all()
+    sound = audio_mask((2, 5, 3), torch.tensor([5, 2]))
+    assert sound is not None
+    assert sound[..., 0].sum(dim=1).tolist() == [5, 2]
+
+
+def test_mask_of_the_first_frame_with_and_without_padding():
+    alone = video_mask((2, 4, 3, 2, 4), None, without_first_frame=True)
+    assert alone is not None
+    assert alone.flatten(2).sum() == 2 * 2 * 4
+    both = video_mask((2, 4, 3, 2, 4), torch.tensor([[3, 2, 4], [1, 2, 4]]), without_first_frame=True)
+    assert both is not None
+    assert both.flatten(1).sum(dim=1).tolist() == [2 * 2 * 4, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("loss_mode", "released"), ("train_shift", 0.0), ("num_train_timesteps", 1), ("audio_loss_weight", -0.1)],
+)
+def test_settings_that_no_run_could_use_are_refused(name, value):
+    DiffusionConfig().check()
+    with pytest.raises(InputError, match=f"diffusion.{name}"):
+        DiffusionConfig(**{name: value}).check()

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nava.config.diffusion import DiffusionConfig
 from nava.config.training import StageConfig
-from nava.diffusion.timestep import TrainingSchedule
+from nava.diffusion.loss import add_noise, flow_matching_loss, velocity
+from nava.diffusion.timestep import NoiseLevels, TrainingSchedule
 from nava.training.micro_batches import MicroBatch, MicroBatches, clip_pools
-from nava.training.objective import Objective, noised
+from nava.training.objective import Clips, Noise, Objective, clip_loss, noised
 from tests.training.latents_in_memory import DIFFUSION, LatentsInMemory, tiny_training
 
 SHARDS = LatentsInMemory()
@@ -19,16 +21,12 @@ class Recorder(nn.Module):
     """Answers zeros and remembers what it was asked."""
 
     def forward(
-        self, video: Tensor | None, audio: Tensor, timestep: Tensor, text: Tensor, *, mask_modality: bool
-    ) -> tuple[Tensor | None, Tensor]:
-        self.video, self.audio, self.timestep, self.text, self.mask_modality = (
-            video,
-            audio,
-            timestep,
-            text,
-            mask_modality,
-        )
-        return (None if video is None else torch.zeros_like(video)), torch.zeros_like(audio)
+        self, video: Tensor | None, audio: Tensor | None, timestep: Tensor, text: Tensor, **conditions: object
+    ) -> tuple[Tensor | None, Tensor | None]:
+        self.video, self.audio, self.timestep, self.text = video, audio, timestep, text
+        self.conditions, self.mask_modality = conditions, conditions["mask_modality"]
+        answers = [None if given is None else torch.zeros_like(given) for given in (video, audio)]
+        return answers[0], answers[1]
 
 
 def micro_batch(number: int = 0, audio: int = 0, paired: int = 1, **changes: float) -> MicroBatch:
@@ -92,3 +90,166 @@ def test_noised_ends_are_data_and_noise() -> None:
     mixed = noised(data, noise, torch.tensor([0.0, 1.0]))
     assert mixed.noisy.tolist() == [[1.0] * 3, [5.0] * 3]
     assert mixed.target.eq(4).all()
+
+
+RELEASE = DiffusionConfig(loss_mode="release", train_shift=5.0, audio_loss_weight=0.2)
+CORRECTED = DiffusionConfig(loss_mode="corrected", train_shift=5.0, audio_loss_weight=0.2)
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def two_clips(**changes: object) -> tuple[Clips, Noise, NoiseLevels]:
+    """Two clips of three latent frames and eight audio latents, with noise and times."""
+    clips = Clips(drawn(2, 4, 3, 4, 4), drawn(2, 8, 6, seed=1), drawn(2, 3, 5, seed=2))
+    noise = Noise(drawn(2, 4, 3, 4, 4, seed=3), drawn(2, 8, 6, seed=4))
+    return replace(clips, **changes), noise, TrainingSchedule(CORRECTED).at(torch.tensor([300, 700]))
+
+
+def test_today_s_training_is_the_corrected_mode_to_the_last_bit() -> None:
+    model, batch = Recorder(), micro_batch()
+    terms = Objective(DIFFUSION, SHARDS)(model, batch)
+    latents, again = SHARDS.read(batch.ids), micro_batch()
+    levels = TrainingSchedule(DIFFUSION).sample(4, again.generator)
+    video_noise = torch.randn(latents.video_BCTHW.shape, generator=again.generator)
+    audio_noise = torch.randn(latents.audio_BLC.shape, generator=again.generator)
+    assert model.video.equal(add_noise(latents.video_BCTHW, video_noise, levels.sigma))
+    assert model.audio.equal(add_noise(latents.audio_BLC, audio_noise, levels.sigma))
+    expected = flow_matching_loss(
+        (torch.zeros_like(video_noise), velocity(latents.video_BCTHW, video_noise)),
+        (torch.zeros_like(audio_noise), velocity(latents.audio_BLC, audio_noise)),
+        levels.weight,
+        DIFFUSION,
+    )
+    assert DIFFUSION.loss_mode == "corrected"
+    assert terms.total.equal(expected.total)
+    given = {name: value for name, value in model.conditions.items() if value not in (None, False)}
+    assert given == {}
+
+
+@pytest.mark.parametrize("mode", ["corrected", "release"])
+def test_full_clips_without_conditions_have_the_same_loss_in_both_modes(mode: str) -> None:
+    clips, noise, levels = two_clips()
+    plain = clip_loss(Recorder(), clips, noise, levels, replace(CORRECTED, loss_mode=mode))
+    full = replace(clips, content_frames=torch.tensor([3, 3]), content_length=torch.tensor([8, 8]))
+    filled = clip_loss(Recorder(), full, noise, levels, replace(CORRECTED, loss_mode=mode))
+    assert float(plain.total) == pytest.approx(float(filled.total), rel=1e-6)
+
+
+@pytest.mark.parametrize("config", [RELEASE, CORRECTED], ids=lambda config: config.loss_mode)
+def test_the_clean_first_frame_reaches_the_model_without_noise_at_time_zero(config: DiffusionConfig) -> None:
+    clips, noise, levels = two_clips()
+    model = Recorder()
+    clip_loss(model, clips, noise, levels, config, first_frame_clean=True)
+    assert model.video[:, :, 0].equal(clips.video[:, :, 0])
+    assert model.video[:, :, 1:].equal(add_noise(clips.video, noise.video, levels.sigma)[:, :, 1:])
+    assert model.conditions["first_frame_clean"] is True
+    assert model.timestep.equal(levels.timestep)
+
+
+def test_the_corrected_mode_leaves_the_clean_frame_out_of_the_loss_and_the_release_does_not() -> None:
+    clips, noise, levels = two_clips()
+    error = (noise.video - clips.video).square()
+    release = clip_loss(Recorder(), clips, noise, levels, RELEASE, first_frame_clean=True)
+    corrected = clip_loss(Recorder(), clips, noise, levels, CORRECTED, first_frame_clean=True)
+    assert float(release.video) == pytest.approx(float(error.mean()), rel=1e-5)
+    assert float(corrected.video) == pytest.approx(float(error[:, :, 1:].mean()), rel=1e-5)
+    assert float(release.audio) == pytest.approx(float(corrected.audio))
+
+
+def test_a_padded_batch_has_the_loss_of_its_samples_in_both_modes() -> None:
+    clips, noise, levels = two_clips()
+    size, length = torch.tensor([[3, 4, 4], [2, 2, 4]]), torch.tensor([8, 5])
+    padded = replace(clips, video_size=size, audio_length=length)
+    for config in (RELEASE, CORRECTED):
+        alone = []
+        for i in range(2):
+            (t, h, w), n = size[i].tolist(), int(length[i])
+            one = Clips(clips.video[i : i + 1, :, :t, :h, :w], clips.audio[i : i + 1, :n], clips.text[i : i + 1])
+            own = Noise(noise.video[i : i + 1, :, :t, :h, :w], noise.audio[i : i + 1, :n])
+            level = NoiseLevels(levels.sigma[i : i + 1], levels.timestep[i : i + 1], levels.weight[i : i + 1])
+            alone.append(clip_loss(Recorder(), one, own, level, config).total)
+        model = Recorder()
+        together = clip_loss(model, padded, noise, levels, config)
+        assert float(together.total) == pytest.approx(float(sum(alone)) / 2, rel=1e-5)
+        assert model.conditions["video_size_B3"].equal(size)
+        assert model.conditions["audio_length_B"].equal(length)
+
+
+def test_filled_up_clips_are_learned_in_the_release_mode_and_are_padding_in_the_corrected_one() -> None:
+    clips, noise, levels = two_clips(content_frames=torch.tensor([3, 2]), content_length=torch.tensor([8, 5]))
+    release, corrected = Recorder(), Recorder()
+    all_of_it = clip_loss(release, clips, noise, levels, RELEASE)
+    own_part = clip_loss(corrected, clips, noise, levels, CORRECTED)
+    assert release.conditions["video_size_B3"] is None
+    assert release.conditions["audio_length_B"] is None
+    assert corrected.conditions["video_size_B3"].tolist() == [[3, 4, 4], [2, 4, 4]]
+    assert corrected.conditions["audio_length_B"].tolist() == [8, 5]
+    error = (noise.video - clips.video).square()
+    assert float(all_of_it.video) == pytest.approx(float(error.mean()), rel=1e-5)
+    by_clip = (error[0].mean() + error[1, :, :2].mean()) / 2
+    assert float(own_part.video) == pytest.approx(float(by_clip), rel=1e-5)
+
+
+def test_the_shorter_of_both_kinds_of_padding_counts() -> None:
+    clips, noise, levels = two_clips(
+        video_size=torch.tensor([[3, 4, 4], [2, 4, 4]]),
+        audio_length=torch.tensor([8, 6]),
+        content_frames=torch.tensor([1, 3]),
+        content_length=torch.tensor([7, 7]),
+    )
+    model = Recorder()
+    clip_loss(model, clips, noise, levels, CORRECTED)
+    assert model.conditions["video_size_B3"][:, 0].tolist() == [1, 2]
+    assert model.conditions["audio_length_B"].tolist() == [7, 6]
+
+
+def test_a_sample_s_own_weight_multiplies_its_time_s() -> None:
+    clips, noise, levels = two_clips(weight=torch.tensor([2.0, 0.0]))
+    terms = clip_loss(Recorder(), clips, noise, levels, CORRECTED)
+    video = (noise.video - clips.video)[0].square().mean()
+    audio = (noise.audio - clips.audio)[0].square().mean()
+    assert float(terms.total) == pytest.approx(float(levels.weight[0] * (video + 0.2 * audio)), rel=1e-5)
+
+
+def test_speakers_reach_the_model() -> None:
+    speakers, slots = drawn(2, 7), torch.tensor([1, 4])
+    clips, noise, levels = two_clips(speakers=speakers, speaker_slots=slots)
+    model = Recorder()
+    clip_loss(model, clips, noise, levels, CORRECTED)
+    assert model.conditions["speaker_SE"] is speakers
+    assert model.conditions["speaker_slot_S"] is slots
+
+
+def test_video_alone_and_nothing_at_all() -> None:
+    clips, noise, levels = two_clips(audio=None)
+    model = Recorder()
+    terms = clip_loss(model, clips, Noise(noise.video, None), levels, CORRECTED)
+    assert model.audio is None
+    assert terms.audio is None
+    with pytest.raises(ValueError, match="video, audio, or both"):
+        clip_loss(Silent(), replace(clips, video=None), Noise(None, None), levels, CORRECTED)
+
+
+def test_a_clean_first_frame_needs_video() -> None:
+    clips, noise, levels = two_clips(video=None)
+    with pytest.raises(ValueError, match="no video"):
+        clip_loss(Recorder(), clips, noise, levels, CORRECTED, first_frame_clean=True)
+
+
+def test_the_micro_batch_s_image_condition_reaches_the_model() -> None:
+    model, batch = Recorder(), micro_batch()
+    plain = Objective(DIFFUSION, SHARDS)(model, batch)
+    assert model.conditions["first_frame_clean"] is False
+    conditioned = Objective(DIFFUSION, SHARDS)(model, replace(micro_batch(), first_frame_clean=True))
+    assert model.conditions["first_frame_clean"] is True
+    assert model.video[:, :, 0].equal(SHARDS.read(batch.ids).video_BCTHW[:, :, 0])
+    assert float(plain.audio) == float(conditioned.audio)
+
+
+class Silent(nn.Module):
+    """Answers nothing."""
+
+    def forward(self, *_: object, **__: object) -> tuple[None, None]:
+        return None, None

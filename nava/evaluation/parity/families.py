@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from nava.evaluation.parity import forward
+from nava.evaluation.parity import bf16, forward, guidance, rope, sampler, training
 from nava.evaluation.parity.comparison import Pair
 from nava.evaluation.parity.golden_set import Case, GoldenSet
 
@@ -27,7 +27,14 @@ class Family:
     inputs: tuple[str, ...]
 
 
-FAMILIES = (Family("forward", forward.recognise, forward.compute, forward.INPUTS),)
+FAMILIES = (
+    Family("forward", forward.recognise, forward.compute, forward.INPUTS),
+    Family("bf16", bf16.recognise, bf16.compute, bf16.INPUTS),
+    Family("rope", rope.recognise, rope.compute, rope.INPUTS),
+    Family("sampler", sampler.recognise, sampler.compute, sampler.INPUTS),
+    Family("guidance", guidance.recognise, guidance.compute, guidance.INPUTS),
+    Family("training", training.recognise, training.compute, training.INPUTS),
+)
 
 
 def family_of(case: Case) -> Family | None:

@@ -37,15 +37,26 @@ class Case:
     path: Path
     meta: Mapping[str, Any]
     sha256: str | None
+    # What the manifest says the file holds, in the order it was written: name to [shape, dtype]. Empty if it does not.
+    listing: Mapping[str, Any]
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """The file's tensors.
+        """The file's tensors, in the manifest's order.
 
         Raises:
-            DamagedFileError: the file cannot be read.
+            DamagedFileError: the file cannot be read, or holds other tensors than the manifest says.
         """
-        return read_tensors(self.path)
+        found = read_tensors(self.path)
+        if not self.listing:
+            return found
+        for name in (*self.listing, *found):
+            if name not in found or name not in self.listing:
+                where = "the manifest" if name in found else self.path.name
+                raise DamagedFileError(f"{name} is not in {where}; {self.path.name} does not hold what is listed")
+            if list(found[name].shape) != list(self.listing[name][0]):
+                raise DamagedFileError(f"{self.path.name}: {name} is {list(found[name].shape)}, not as listed")
+        return {name: found[name] for name in self.listing}
 
     def samples(self, prefix: str) -> list[Tensor]:
         """The tensors `prefix`.0, `prefix`.1, ... of a batch."""
@@ -90,7 +101,7 @@ class GoldenSet:
         if file not in self.files:
             raise InputError(f"{self.folder / MANIFEST} lists no case {name!r}")
         entry = self.files[file]
-        return Case(name, self.folder / file, entry.get("meta") or {}, entry.get("sha256"))
+        return Case(name, self.folder / file, entry.get("meta") or {}, entry.get("sha256"), entry.get("tensors") or {})
 
     def weights_of(self, case: str) -> str:
         """Name of the weight file that a case runs on: its own if it has one."""

@@ -41,18 +41,17 @@ def run_case(case: Case, goldens: GoldenSet) -> CaseResult:
     """Compute one case and compare every tensor of its file that is not an input."""
     if not case.path.is_file():
         return CaseResult(case.name, "", Verdict.MISSING, reason=f"{case.path.name} is not in the folder")
+    family = None
     try:
         check_hash(case.path, case.sha256)
         family = family_of(case)
-    except DamagedFileError as error:
-        return CaseResult(case.name, "", Verdict.FAILED, reason=str(error))
-    if family is None:
-        return CaseResult(case.name, "", Verdict.NOT_RUN, reason="no kind of case here has such tensors")
-    try:
+        if family is None:
+            return CaseResult(case.name, "", Verdict.NOT_RUN, reason="no kind of case here has such tensors")
         return _compared(case, family, goldens)
     except Exception as error:  # whatever stops a case is that case's verdict, and the others still run
         reason = str(error) if isinstance(error, DamagedFileError | InputError) else f"{type(error).__name__}: {error}"
-        return CaseResult(case.name, family.name, Verdict.FAILED, reason=" ".join(reason.split()))
+        name = family.name if family else ""
+        return CaseResult(case.name, name, Verdict.FAILED, reason=" ".join(reason.split()))
 
 
 def _compared(case: Case, family: Family, goldens: GoldenSet) -> CaseResult:
