@@ -6,12 +6,16 @@ import zlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nava.artifacts.weight_files import WEIGHT_FILES, missing
+from nava.conditioning.encoded_text import SLOT_TOKEN, EncodedText, insert_slots, kept_slots
+from nava.conditioning.prompt import SPEECH_START
+from nava.conditioning.umt5 import Umt5Encoder
 from nava.config.conditioning import ConditioningConfig
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_json
@@ -45,12 +49,24 @@ class TextEncoder(Protocol):
         """Float32 rows [B, N, D]; rows without text are zero, and so is the whole of an empty text."""
         ...
 
+    def encode_prompts(self, texts: list[str]) -> EncodedText:
+        """The same rows with a slot token after every ``<S>``, and where the slots are.
+
+        Raises:
+            InputError: a speech span begins after the last row, or a prompt has slot tokens already.
+        """
+        ...
+
     def dropped_words(self, text: str) -> int:
         """How many words at the end of ``text`` do not fit into the rows and are ignored."""
         ...
 
     def save(self, directory: Path) -> None:
         """Write what ``load_text_encoder`` needs."""
+        ...
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move what the encoder computes with, if it has any."""
         ...
 
 
@@ -81,15 +97,19 @@ class HashedWordEncoder:
 
     def encode(self, texts: list[str]) -> Tensor:
         """Float32 rows [B, N, D]; words beyond the last row are ignored."""
-        text_BND = torch.zeros(len(texts), self.rows, self.width)
-        position_ND = _positions(self.rows, self.width // 2)
-        for index, text in enumerate(texts):
-            words = split_words(text)[: self.rows]
-            if words:
-                vectors_ND = np.stack([_word_vector(word, self.width) for word in words])
-                text_BND[index, : len(words)] = torch.from_numpy(vectors_ND)
-                text_BND[index, : len(words), : self.width // 2] += position_ND[: len(words)]
-        return text_BND
+        return self._rows([split_words(text) for text in texts])
+
+    def encode_prompts(self, texts: list[str]) -> EncodedText:
+        """The same with the slot token as a word of its own after every ``<S>``.
+
+        Raises:
+            InputError: a speech span begins after the last row, or a prompt has slot tokens already.
+        """
+        slotted = [_words_with_slots(text) for text in texts]
+        slots = [
+            kept_slots(text, words, SLOT_TOKEN, self.rows, "word") for text, words in zip(texts, slotted, strict=True)
+        ]
+        return EncodedText(self._rows(slotted), slots, [max(0, len(words) - self.rows) for words in slotted])
 
     def dropped_words(self, text: str) -> int:
         """Number of words beyond the last row."""
@@ -99,37 +119,100 @@ class HashedWordEncoder:
         """Write ``config.json``."""
         write_json(directory / CONFIG_FILE, self._config() | {"identity": self.identity})
 
+    def to(self, device: str | torch.device) -> Self:
+        """Nothing to move: the rows are made on the CPU."""
+        return self
+
     def _config(self) -> dict[str, Any]:
         return {"type": self.type_name, "format_version": 1, **asdict(self)}
 
+    def _rows(self, texts: list[list[str]]) -> Tensor:
+        text_BND = torch.zeros(len(texts), self.rows, self.width)
+        position_ND = _positions(self.rows, self.width // 2)
+        for index, text in enumerate(texts):
+            words = text[: self.rows]
+            if words:
+                vectors_ND = np.stack([_word_vector(word, self.width) for word in words])
+                text_BND[index, : len(words)] = torch.from_numpy(vectors_ND)
+                text_BND[index, : len(words), : self.width // 2] += position_ND[: len(words)]
+        return text_BND
 
-def build_text_encoder(config: ConditioningConfig) -> TextEncoder:
+
+def build_text_encoder(config: ConditioningConfig, device: str | torch.device = "cpu") -> TextEncoder:
     """The encoder that ``config.text_encoder`` names.
 
     Raises:
-        InputError: unknown name or unusable sizes.
+        InputError: unknown name, unusable sizes, or weights that are missing or of another width.
     """
-    return _build(config.text_encoder, config.text_rows, config.text_width)
+    match config.text_encoder:
+        case HashedWordEncoder.type_name:
+            return HashedWordEncoder(config.text_rows, config.text_width)
+        case Umt5Encoder.type_name:
+            encoder = Umt5Encoder.open(
+                _given(config.text_weights),
+                config.text_tokenizer or None,
+                rows=config.text_rows,
+                dtype=config.text_dtype,
+                device=device,
+                cache=Path(config.weights_cache) if config.weights_cache else None,
+            )
+            if encoder.width != config.text_width:
+                raise InputError(
+                    f"conditioning.text_width is {config.text_width}, but the weights give rows of {encoder.width}"
+                )
+            return encoder
+    raise _unknown(config.text_encoder)
 
 
-def load_text_encoder(directory: Path) -> TextEncoder:
+def load_text_encoder(
+    directory: Path,
+    weights: str | Path | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    cache: Path | None = None,
+) -> TextEncoder:
     """Read what ``save`` wrote and verify its identity.
 
+    Args:
+        directory: holds ``config.json``.
+        weights: where the weights are, for encoders that have any: a folder, hub mirror or bucket address that also
+            has the tokenizer, or the file beside it.
+        device: where they go.
+        cache: where files of a bucket are kept.
+
     Raises:
-        InputError: no encoder there, of an unknown type, or edited since it was written.
+        InputError: no encoder there, of an unknown type, or edited since it was written; weights missing or others.
     """
     path = directory / CONFIG_FILE
     if not path.is_file():
         raise InputError(f"no text encoder in {directory}: {CONFIG_FILE} is missing")
     try:
         config = read_json(path)
-        encoder = _build(config["type"], int(config["rows"]), int(config["width"]))
         identity = config["identity"]
-    except (ValueError, KeyError, TypeError) as error:
+        encoder = _load(config, weights, device, cache)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not a text encoder description: {error}") from error
     if encoder.identity != identity:
         raise InputError(f"{path} was edited, or written by another release: its identity does not match")
     return encoder
+
+
+def _load(
+    config: dict[str, Any], weights: str | Path | None, device: str | torch.device, cache: Path | None
+) -> TextEncoder:
+    match config["type"]:
+        case HashedWordEncoder.type_name:
+            return HashedWordEncoder(int(config["rows"]), int(config["width"]))
+        case Umt5Encoder.type_name:
+            return Umt5Encoder.load(config, _given(weights), device, cache)
+    raise _unknown(config["type"])
+
+
+def _given(weights: str | Path | None) -> str | Path:
+    """A location that must not be empty."""
+    if not weights:
+        raise InputError(missing(WEIGHT_FILES["umt5"], "") + " (setting conditioning.text_weights)")
+    return weights
 
 
 def split_words(text: str) -> list[str]:
@@ -137,10 +220,18 @@ def split_words(text: str) -> list[str]:
     return [word if word in ("<S>", "<E>") else word.lower() for word in WORD.findall(text)]
 
 
-def _build(name: str, rows: int, width: int) -> TextEncoder:
-    if name != HashedWordEncoder.type_name:
-        raise InputError(f"unknown text encoder '{name}'; known encoders: {HashedWordEncoder.type_name}")
-    return HashedWordEncoder(rows, width)
+def _words_with_slots(text: str) -> list[str]:
+    insert_slots(text)  # refuses a text that has slot tokens already
+    words = []
+    for word in split_words(text):
+        words += [word, SLOT_TOKEN] if word == SPEECH_START else [word]
+    return words
+
+
+def _unknown(name: str) -> InputError:
+    return InputError(
+        f"unknown text encoder '{name}'; known encoders: {HashedWordEncoder.type_name}, {Umt5Encoder.type_name}"
+    )
 
 
 @lru_cache(maxsize=65_536)

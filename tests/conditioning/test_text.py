@@ -97,9 +97,44 @@ def test_build_save_load(tmp_path: Path) -> None:
     assert HashedWordEncoder(rows=16).identity != ENCODER.identity
 
 
+def test_slots_are_words_of_their_own() -> None:
+    texts = ["she says <S>good morning<E> <S>hi<E>", "rain", ""]
+    encoded = ENCODER.encode_prompts(texts)
+    assert encoded.slots == [[3, 8], [], []]
+    assert encoded.dropped_words == [0, 0, 0]
+    plain = ENCODER.encode(texts)
+    assert torch.equal(encoded.text_BND[1:], plain[1:])
+    assert torch.equal(encoded.text_BND[0, :3], plain[0, :3])
+    # What follows the slot moves by one row and keeps its word's vector.
+    assert torch.equal(encoded.text_BND[0, 4:7, 32:], plain[0, 3:6, 32:])
+    assert torch.equal(encoded.text_BND[0, 3, 32:], encoded.text_BND[0, 8, 32:])
+
+
+def test_encode_is_what_it_was_before_there_were_slots() -> None:
+    """Bit-equal rows, from the vectors of the single words and the positions."""
+    text = "she says <S>good morning<E>"
+    rows = torch.stack([ENCODER.encode([word])[0, 0] for word in split_words(text)])
+    steps = ENCODER.encode(["red " * 32])[0, : len(rows), :32] - ENCODER.encode(["red"])[0, 0, :32]
+    encoded = ENCODER.encode([text])[0, : len(rows)]
+    assert torch.equal(encoded[:, 32:], rows[:, 32:])
+    assert torch.allclose(encoded[:, :32], rows[:, :32] + steps, atol=1e-6)
+
+
+def test_speech_beyond_the_rows_is_an_error_that_names_the_span() -> None:
+    text = "<S>hello<E> " + "rain " * 28 + "<S>bye<E>"
+    with pytest.raises(InputError, match=r"speech span 2 \('bye'\) begins at word 33 of the prompt, .* takes 32 words"):
+        ENCODER.encode_prompts([text])
+    assert ENCODER.encode_prompts([text.replace("<S>bye<E>", "bye")]).dropped_words == [1]
+
+
+def test_a_slot_in_the_prompt_is_refused() -> None:
+    with pytest.raises(InputError, match="stands for the voice and is inserted after each <S>; leave it out"):
+        ENCODER.encode_prompts(["<S><extra_id_2>hello<E>"])
+
+
 def test_unknown_encoder() -> None:
-    with pytest.raises(InputError, match="unknown text encoder 'umt5'; known encoders: hashed_words"):
-        build_text_encoder(ConditioningConfig(text_encoder="umt5"))
+    with pytest.raises(InputError, match="unknown text encoder 'clip'; known encoders: hashed_words, umt5"):
+        build_text_encoder(ConditioningConfig(text_encoder="clip"))
 
 
 @pytest.mark.parametrize(("rows", "width"), [(0, 64), (32, 0), (32, 30)])
