@@ -58,10 +58,7 @@ class BlockTransformCodec:
 
     def encode(self, video_BTHWC: Tensor) -> Tensor:
         """uint8 RGB [B, T, H, W, 3] to float32 latents [B, C, T, H, W]."""
-        if video_BTHWC.dtype != torch.uint8 or video_BTHWC.ndim != 5 or video_BTHWC.shape[-1] != RGB:
-            raise InputError(
-                f"video must be uint8 of shape [B, T, H, W, 3], got {video_BTHWC.dtype} {list(video_BTHWC.shape)}"
-            )
+        require_video(video_BTHWC)
         self.latent_shape(*video_BTHWC.shape[1:4])
         blocks_BTHWD = video_blocks(video_BTHWC, self.temporal_stride, self.spatial_stride)
         projection_DC = (self.basis_CD / self.scale_C[:, None]).T
@@ -81,8 +78,8 @@ class BlockTransformCodec:
         write_codec(directory, self._files())
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Read what ``save`` wrote and verify its digest."""
+    def load(cls, directory: Path, weights: str | Path | None = None) -> Self:
+        """Read what ``save`` wrote and verify its digest; the weights lie there too, so ``weights`` is not read."""
         files = read_codec(directory, cls.type_name)
         tensors, settings = files.tensors, files.settings
         return cls(
@@ -101,6 +98,14 @@ class BlockTransformCodec:
         }
         tensors = {"basis_CD": self.basis_CD, "mean_D": self.mean_D, "scale_C": self.scale_C}
         return CodecFiles(self.type_name, settings, tensors)
+
+
+def require_video(video_BTHWC: Tensor) -> None:
+    """Refuse what is no batch of clips: InputError names its type and shape."""
+    if video_BTHWC.dtype != torch.uint8 or video_BTHWC.ndim != 5 or video_BTHWC.shape[-1] != RGB:
+        raise InputError(
+            f"video must be uint8 of shape [B, T, H, W, 3], got {video_BTHWC.dtype} {list(video_BTHWC.shape)}"
+        )
 
 
 def video_blocks(video_BTHWC: Tensor, temporal_stride: int, spatial_stride: int) -> Tensor:

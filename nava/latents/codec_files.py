@@ -52,7 +52,7 @@ def write_codec(directory: Path, files: CodecFiles) -> None:
 
 def codec_type(directory: Path) -> str:
     """The type name written in a codec's ``config.json``."""
-    return str(_read_config(directory)["type"])
+    return str(read_config(directory)["type"])
 
 
 def read_codec(directory: Path, expected_type: str) -> CodecFiles:
@@ -61,7 +61,7 @@ def read_codec(directory: Path, expected_type: str) -> CodecFiles:
     Raises:
         InputError: a file is missing, unreadable, of another type, or changed since it was written.
     """
-    config = _read_config(directory)
+    config = read_config(directory)
     if config["type"] != expected_type:
         raise InputError(f"{directory / CONFIG_FILE} describes a {config['type']} codec, expected {expected_type}")
     path = directory / WEIGHTS_FILE
@@ -79,7 +79,12 @@ def read_codec(directory: Path, expected_type: str) -> CodecFiles:
     return CodecFiles(config["type"], config["settings"], safetensors.torch.load(weights))
 
 
-def _read_config(directory: Path) -> dict[str, Any]:
+def read_config(directory: Path) -> dict[str, Any]:
+    """A codec's ``config.json``.
+
+    Raises:
+        InputError: it is missing, unreadable, incomplete or of another format version.
+    """
     path = directory / CONFIG_FILE
     if not path.is_file():
         raise InputError(f"no codec in {directory}: {CONFIG_FILE} is missing")

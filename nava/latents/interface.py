@@ -39,20 +39,37 @@ class VideoCodec(Protocol):
         ...
 
     def save(self, directory: Path) -> None:
-        """Write ``config.json`` and ``model.safetensors``."""
+        """Write ``config.json``, and ``model.safetensors`` if the weights are the codec's own."""
         ...
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Read what ``save`` wrote and verify its digest."""
+    def load(cls, directory: Path, weights: str | Path | None = None) -> Self:
+        """Read what ``save`` wrote and verify its digest.
+
+        Args:
+            directory: folder of ``config.json``.
+            weights: where published weights are (file, folder, hub mirror); codecs with weights of their own ignore it.
+        """
         ...
 
 
 class AudioCodec(Protocol):
-    """Mono samples to audio latents and back."""
+    """Sound to audio latents and back.
+
+    Attributes:
+        channels: channels of a latent.
+        sample_rate_hz: of the sound that ``encode`` takes.
+        sound_channels: of the sound that ``decode`` gives; 1 is mono, 2 is stereo.
+    """
 
     channels: int
     sample_rate_hz: int
+    sound_channels: int
+
+    @property
+    def output_sample_rate_hz(self) -> int:
+        """Of the sound that ``decode`` gives."""
+        ...
 
     @property
     def identity(self) -> str:
@@ -63,19 +80,32 @@ class AudioCodec(Protocol):
         """Shape (L, C) of the latents of a clip of ``samples`` samples."""
         ...
 
-    def encode(self, samples_BN: Tensor) -> Tensor:
-        """float32 samples in [-1, 1], [B, N], to float32 latents [B, L, C]."""
+    def encode(self, samples: Tensor) -> Tensor:
+        """float32 samples in [-1, 1] to float32 latents [B, L, C].
+
+        Args:
+            samples: mono [B, N], played by every channel, or [B, sound_channels, N], at ``sample_rate_hz``.
+        """
         ...
 
     def decode(self, latent_BLC: Tensor) -> Tensor:
-        """Latents [B, L, C] to float32 samples in [-1, 1], [B, N]."""
+        """Latents [B, L, C] to float32 samples in [-1, 1] at ``output_sample_rate_hz``.
+
+        Returns:
+            [B, N] if ``sound_channels`` is 1, else [B, sound_channels, N].
+        """
         ...
 
     def save(self, directory: Path) -> None:
-        """Write ``config.json`` and ``model.safetensors``."""
+        """Write ``config.json``, and ``model.safetensors`` if the weights are the codec's own."""
         ...
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Read what ``save`` wrote and verify its digest."""
+    def load(cls, directory: Path, weights: str | Path | None = None) -> Self:
+        """Read what ``save`` wrote and verify its digest.
+
+        Args:
+            directory: folder of ``config.json``.
+            weights: where published weights are (file, folder, hub mirror); codecs with weights of their own ignore it.
+        """
         ...

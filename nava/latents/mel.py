@@ -28,23 +28,30 @@ class MelAnalysis:
     hop_samples: int = 160
     mel_bins: int = 64
 
-    def magnitudes(self, samples_BN: Tensor) -> Tensor:
-        """STFT magnitudes [B, N / hop, window / 2 + 1] of samples whose number is a multiple of the hop."""
+    def centred_magnitudes(self, samples_BN: Tensor) -> Tensor:
+        """STFT magnitudes [B, N // hop + 1, window / 2 + 1]: the last frame is centred on the last hop's end."""
         spectrum_BFT = torch.stft(
             samples_BN,
             self.window_samples,
             self.hop_samples,
-            window=torch.hann_window(self.window_samples),
+            window=torch.hann_window(self.window_samples, device=samples_BN.device),
             center=True,
             pad_mode="reflect",
             return_complex=True,
         )
-        # A centred transform has one frame more than the signal has hops.
-        return spectrum_BFT[..., :-1].abs().transpose(1, 2)
+        return spectrum_BFT.abs().transpose(1, 2)
+
+    def magnitudes(self, samples_BN: Tensor) -> Tensor:
+        """STFT magnitudes [B, N / hop, window / 2 + 1] of samples whose number is a multiple of the hop."""
+        return self.centred_magnitudes(samples_BN)[:, :-1]
 
     def mel(self, samples_BN: Tensor) -> Tensor:
         """Mel amplitudes [B, N / hop, mel_bins]."""
         return self.magnitudes(samples_BN) @ mel_filters(self).T
+
+    def centred_mel(self, samples_BN: Tensor) -> Tensor:
+        """Mel amplitudes [B, N // hop + 1, mel_bins] of samples on any device."""
+        return self.centred_magnitudes(samples_BN) @ mel_filters(self).T.to(samples_BN.device)
 
 
 @lru_cache(maxsize=8)

@@ -39,6 +39,7 @@ class MelPcaCodec:
     """
 
     type_name: ClassVar[str] = "mel_pca"
+    sound_channels = 1
 
     def __init__(self, basis_CD: Tensor, mean_D: Tensor, scale_C: Tensor, settings: dict[str, Any]) -> None:
         """``D`` is ``mel_bins * frames_per_latent``, mel bin major; ``settings`` are ``DECODER_SETTINGS``."""
@@ -94,17 +95,23 @@ class MelPcaCodec:
         """sha256 of settings and weights."""
         return self._files().identity
 
+    @property
+    def output_sample_rate_hz(self) -> int:
+        """The rate of what was encoded."""
+        return self.sample_rate_hz
+
     def latent_shape(self, samples: int) -> tuple[int, int]:
         """Shape (L, C): a last, incomplete latent is filled with silence."""
         if samples < 1:
             raise InputError(f"a clip needs at least 1 sample of sound, got {samples}")
         return -(-samples // self.samples_per_latent), self.channels
 
-    def encode(self, samples_BN: Tensor) -> Tensor:
-        """float32 samples in [-1, 1], [B, N], to float32 latents [B, L, C]."""
+    def encode(self, samples: Tensor) -> Tensor:
+        """float32 samples in [-1, 1], [B, N] or [B, 1, N], to float32 latents [B, L, C]."""
+        samples_BN = samples[:, 0] if samples.ndim == 3 and samples.shape[1] == 1 else samples
         if samples_BN.ndim != 2 or not samples_BN.is_floating_point():
             raise InputError(
-                f"samples must be floating point of shape [B, N], got {samples_BN.dtype} {list(samples_BN.shape)}"
+                f"samples must be floating point of shape [B, N], got {samples.dtype} {list(samples.shape)}"
             )
         self.latent_shape(samples_BN.shape[1])
         groups_BLD = log_mel_groups(
@@ -132,8 +139,8 @@ class MelPcaCodec:
         write_codec(directory, self._files())
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Read what ``save`` wrote and verify its digest."""
+    def load(cls, directory: Path, weights: str | Path | None = None) -> Self:
+        """Read what ``save`` wrote and verify its digest; the weights lie there too, so ``weights`` is not read."""
         files = read_codec(directory, cls.type_name)
         return cls(files.tensors["basis_CD"], files.tensors["mean_D"], files.tensors["scale_C"], files.settings)
 
