@@ -1,4 +1,4 @@
-"""Settings of the text encoder; the defaults are those of the ``demo`` recipe."""
+"""Settings of the text encoder and the timbre encoder; the defaults are those of the ``demo`` recipe."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ from nava.config.checks import require_at_least, require_one_of
 
 TEXT_ENCODERS = ("hashed_words", "umt5")
 TEXT_DTYPES = ("bfloat16", "float32")
+TIMBRE_ENCODERS = ("none", "mel_statistics", "redimnet")
 
 
 @dataclass
@@ -23,6 +24,9 @@ class ConditioningConfig:
     # Where the tokenizer is; beside the weights if empty.
     text_tokenizer: str = ""
     text_dtype: str = "bfloat16"
+    # How a reference voice becomes a vector: "none", "mel_statistics" (no weights) or "redimnet" (the release's).
+    timbre_encoder: str = "none"
+    timbre_weights: str = ""
     # Where files of a bucket are kept.
     weights_cache: str = ""
 
@@ -30,5 +34,6 @@ class ConditioningConfig:
         """Refuse values that no run could use. InputError names the setting and what it may be."""
         require_one_of(self, "conditioning", "text_encoder", TEXT_ENCODERS)
         require_one_of(self, "conditioning", "text_dtype", TEXT_DTYPES)
+        require_one_of(self, "conditioning", "timbre_encoder", TIMBRE_ENCODERS)
         require_at_least(self, "conditioning", ("text_rows",), 1)
         require_at_least(self, "conditioning", ("text_width",), 4)
