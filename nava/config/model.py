@@ -3,20 +3,28 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from nava.config.checks import require_at_least, require_one_of
+from nava.config.checks import require, require_at_least, require_one_of
 
-ARCHITECTURES = ("align_then_fuse", "dual_tower", "trimodal")
+# The architectures, and the settings that number their layers.
+_LAYERS = {
+    "align_then_fuse": ("num_hal_layers", "num_ufl_layers", "num_final_hal_layers"),
+    "dual_tower": ("num_tower_layers",),
+    "trimodal": ("num_trimodal_layers",),
+}
+_ALL_LAYERS = tuple(name for names in _LAYERS.values() for name in names)
+ARCHITECTURES = tuple(_LAYERS)
 
 
 @dataclass
 class ModelConfig:
-    """Sizes of the Align-then-Fuse transformer; the defaults are the tiny model of the demo.
+    """Architecture and sizes of a transformer; the defaults are the tiny model of the demo.
 
-    The first blocks are Hierarchical Alignment Layers (attention weights per modality), the next ones Unified Fusion
-    Layers (one weight set for all tokens). `release_config` gives the sizes of the published 6.3B model.
+    `align_then_fuse` is NAVA: its first blocks are Hierarchical Alignment Layers (attention weights per modality), the
+    next ones Unified Fusion Layers (one weight set for all tokens). `dual_tower` and `trimodal` are the paradigms that
+    the paper compares it with. Each architecture reads its own numbers of layers; all else is common to the three.
+    `release_config` gives the sizes of the published 6.3B model.
     """
 
-    # "align_then_fuse" is NAVA; the other two are the paradigms that the paper compares it with.
     architecture: str = "align_then_fuse"
     dim: int = 96
     ffn_dim: int = 288
@@ -25,6 +33,10 @@ class ModelConfig:
     num_hal_layers: int = 2
     num_ufl_layers: int = 2
     num_final_hal_layers: int = 0
+    # Blocks of each of the two towers of `dual_tower`.
+    num_tower_layers: int = 2
+    # Blocks of `trimodal`.
+    num_trimodal_layers: int = 7
     video_channels: int = 48
     audio_channels: int = 64
     patch_size: tuple[int, int, int] = (1, 2, 2)
@@ -59,7 +71,13 @@ class ModelConfig:
     def check(self) -> None:
         """Refuse values that no model could have. InputError names the setting and what it may be."""
         require_one_of(self, "model", "architecture", ARCHITECTURES)
-        require_at_least(self, "model", ("dim", "ffn_dim", "num_heads", "video_channels", "audio_channels"), 1)
+        sizes = ("dim", "ffn_dim", "num_heads", "video_channels", "audio_channels", "text_len", "text_dim")
+        require_at_least(self, "model", sizes, 1)
+        require_at_least(self, "model", (*_ALL_LAYERS, "speaker_dim"), 0)
+        layers = _LAYERS[self.architecture]
+        require(any(getattr(self, name) for name in layers), f"model.{layers[0]}", 0, "at least 1: there is no block")
+        heads = 2 * self.num_heads
+        require(self.dim % heads == 0, "model.dim", self.dim, f"a multiple of 2 x model.num_heads = {heads}")
 
 
 def release_config() -> ModelConfig:
@@ -70,6 +88,8 @@ def release_config() -> ModelConfig:
         num_heads=24,
         num_hal_layers=10,
         num_ufl_layers=20,
+        num_tower_layers=14,
+        num_trimodal_layers=45,
         audio_channels=128,
         text_len=512,
         text_dim=4096,
@@ -90,6 +110,14 @@ def released_split(num_hal_layers: int, num_ufl_layers: int, num_final_hal_layer
     )
 
 
+def without_layers(config: ModelConfig) -> ModelConfig:
+    """The same model without a block of any architecture: stems, embeddings and heads."""
+    bare = replace(config)
+    for name in _ALL_LAYERS:
+        setattr(bare, name, 0)
+    return bare
+
+
 # Sizes by name, for commands that make or check a model.
 MODELS: dict[str, Callable[[], ModelConfig]] = {
     "tiny": ModelConfig,
@@ -98,4 +126,9 @@ MODELS: dict[str, Callable[[], ModelConfig]] = {
     "nava_30ufl": lambda: released_split(0, 30),
     "nava_20hal_10ufl": lambda: released_split(20, 10),
     "nava_5hal_20ufl_5hal": lambda: released_split(5, 20, 5),
+    # The other paradigms at the released widths, with as many layers as make the released number of parameters.
+    "dual_tower_6b": lambda: replace(release_config(), architecture="dual_tower"),
+    "trimodal_6b": lambda: replace(release_config(), architecture="trimodal"),
+    "dual_tower_tiny": lambda: ModelConfig(architecture="dual_tower"),
+    "trimodal_tiny": lambda: ModelConfig(architecture="trimodal"),
 }

@@ -56,7 +56,7 @@ class TokenLayout:
         """Attention of the joint sequence under the layout's masks, [batch, length, heads, head_dim]."""
         parts = [
             self._attend(q_BLHD[run], k_BLHD[run], v_BLHD[run], None if self.valid is None else self.valid[run], apart)
-            for run, apart in self._runs(len(q_BLHD))
+            for run, apart in self.runs(len(q_BLHD))
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -68,7 +68,7 @@ class TokenLayout:
         streams = zip(q.split(sizes, dim=1), k.split(sizes, dim=1), v.split(sizes, dim=1), valids)
         return torch.cat([attention(q, k, v, _keys(valid)) for q, k, v, valid in streams], dim=1)
 
-    def _runs(self, batch: int) -> list[tuple[slice, bool]]:
+    def runs(self, batch: int) -> list[tuple[slice, bool]]:
         """Neighbouring samples that are treated alike, and whether their modalities are kept apart.
 
         Two dense calls cost less than one with a mask over all pairs of tokens.

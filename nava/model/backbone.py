@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from nava.model.rope import joint_rotations
 
 
 @dataclass(frozen=True)
-class _TimeEmbedding:
+class TimeEmbedding:
     """Embeddings of the distinct times: [1 or batch, rows, dim] for the heads, [..., 6, dim] for the blocks.
 
     There is one row for all tokens, or two: time 0 for the clean first frame, then the sample's time for the rest.
@@ -32,9 +33,23 @@ class _TimeEmbedding:
     head: Tensor
     blocks: Tensor
 
-    def noisy(self) -> _TimeEmbedding:
+    def noisy(self) -> TimeEmbedding:
         """The last row alone: the time of all tokens that are not clean."""
-        return _TimeEmbedding(self.head[:, -1:], self.blocks[:, -1:])
+        return TimeEmbedding(self.head[:, -1:], self.blocks[:, -1:])
+
+
+class TokenSharding(Protocol):
+    """Splits the tokens of a pass over processes, so that blocks and heads see a share of them."""
+
+    def scatter(
+        self, tokens: dict[Modality, Tensor], time: TimeEmbedding, layout: TokenLayout
+    ) -> tuple[dict[Modality, Tensor], TimeEmbedding, TokenLayout]:
+        """This process's share of the tokens, and the times and the layout that go with it."""
+        ...
+
+    def gather(self, share_BLC: Tensor, length: int) -> Tensor:
+        """All `length` tokens of a modality, from the shares of all processes."""
+        ...
 
 
 class NavaTransformer(nn.Module):
@@ -66,6 +81,7 @@ class NavaTransformer(nn.Module):
         )
         self.head = Head(dim, config.video_channels * patch_volume(patch), config.eps)
         self.head_audio = Head(dim, config.audio_channels, config.eps)
+        self.sharding: TokenSharding | None = None
         initialise(self, config, seed)
 
     def prepare(
@@ -129,15 +145,21 @@ class NavaTransformer(nn.Module):
             valid["audio"] = _valid_latents(audio_length_B, audio_BLC.shape[1], audio_BLC.device)
             tokens["audio"] = self.patch_embedding_audio(audio_BLC.to(self.dtype), valid["audio"])
         layout = self._layout(tokens, valid, grid, mask_modality, time)
+        lengths = {m: x.shape[1] for m, x in tokens.items()}
+        if self.sharding is not None:
+            tokens, time, layout = self.sharding.scatter(tokens, time, layout)
         tokens = self._blocks(tokens, time, contexts, layout)
         video = audio = None
         if video_BCTHW is not None:
-            patches = self.head(tokens["video"], time.head, layout.num_clean)
+            patches = self._gathered(self.head(tokens["video"], time.head, layout.num_clean), lengths["video"])
             height, width = video_BCTHW.shape[-2:]
             video = unpatchify(patches, grid, self.patch)[..., :height, :width]
         if audio_BLC is not None:
-            audio = self.head_audio(tokens["audio"], time.noisy().head)
+            audio = self._gathered(self.head_audio(tokens["audio"], time.noisy().head), lengths["audio"])
         return video, audio
+
+    def _gathered(self, share_BLC: Tensor, length: int) -> Tensor:
+        return share_BLC if self.sharding is None else self.sharding.gather(share_BLC, length)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -153,7 +175,7 @@ class NavaTransformer(nn.Module):
     def _blocks(
         self,
         tokens: dict[Modality, Tensor],
-        time: _TimeEmbedding,
+        time: TimeEmbedding,
         contexts: Iterator[Tensor | BlockContext],
         layout: TokenLayout,
     ) -> dict[Modality, Tensor]:
@@ -197,7 +219,7 @@ class NavaTransformer(nn.Module):
         row_SD = self.speaker_embedding(speaker_SE[: len(slot_S)].to(self.dtype)).to(context_BND.dtype)
         return context_BND.flatten(0, 1).index_copy(0, slot_S, row_SD).view_as(context_BND)
 
-    def _time(self, timestep_B: Tensor, first_frame_clean: bool) -> _TimeEmbedding:
+    def _time(self, timestep_B: Tensor, first_frame_clean: bool) -> TimeEmbedding:
         """Embed each distinct time once."""
         if timestep_B.stride(0) == 0:
             timestep_B = timestep_B[:1]
@@ -205,8 +227,8 @@ class NavaTransformer(nn.Module):
         e_RD = self.time_embedding(sinusoid(time_R, self.config.freq_dim).to(self.dtype))
         e0_RKD = self.time_projection(e_RD).unflatten(-1, (6, -1))
         if not first_frame_clean:
-            return _TimeEmbedding(e_RD[:, None], e0_RKD[:, None])
-        return _TimeEmbedding(_clean_and_noisy(e_RD), _clean_and_noisy(e0_RKD))
+            return TimeEmbedding(e_RD[:, None], e0_RKD[:, None])
+        return TimeEmbedding(_clean_and_noisy(e_RD), _clean_and_noisy(e0_RKD))
 
     def _layout(
         self,
@@ -214,7 +236,7 @@ class NavaTransformer(nn.Module):
         valid: dict[Modality, Tensor | None],
         grid: tuple[int, int, int],
         mask_modality: bool | Sequence[bool] | Tensor,
-        time: _TimeEmbedding,
+        time: TimeEmbedding,
     ) -> TokenLayout:
         lengths = {m: x.shape[1] for m, x in tokens.items()}
         first = next(iter(tokens.values()))

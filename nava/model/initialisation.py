@@ -14,7 +14,12 @@ from nava.model.rope import axis_pairs
 
 # Embedding networks whose weights are drawn from N(0, 0.02) instead of Xavier's uniform.
 _NORMAL = ("text_embedding", "time_embedding")
-_SELF_ATTENTION_BIASES = tuple(f"self_attn.{name}.bias" for name in ("q", "k", "q_audio", "k_audio"))
+# Queries and keys whose logits depend on position: those between video and audio tokens.
+_POSITIONAL_BIASES = tuple(
+    f"{attention}.{name}.bias"
+    for attention in ("self_attn", "cross_modal_attn")
+    for name in ("q", "k", "q_audio", "k_audio")
+)
 
 
 class InitialValue(NamedTuple):
@@ -54,7 +59,7 @@ def initial_values(model: nn.Module, config: ModelConfig, seed: int) -> Iterator
             if name in zeroed:
                 value.zero_()
                 rule = "zeros"
-            elif config.temporal_bias and name.endswith(_SELF_ATTENTION_BIASES):
+            elif config.temporal_bias and name.endswith(_POSITIONAL_BIASES):
                 _add_temporal_bias(value, config)
                 rule = f"zeros, temporal bias {config.temporal_bias:g}"
             yield InitialValue(name, value, rule)
@@ -82,7 +87,7 @@ def _draw(module: nn.Module, name: str, value: Tensor, generator: torch.Generato
 
 
 def _add_temporal_bias(bias_D: Tensor, config: ModelConfig) -> None:
-    """Let half of the heads of every self-attention start by attending to tokens near in time.
+    """Let half of the heads of every attention between tokens start by attending to tokens near in time.
 
     Video and audio queries and keys are drawn separately, so that nothing tells a fresh model where the other
     modality's "same time" is. A constant on the real part of the two fastest temporal pairs, in q and in k, makes the
