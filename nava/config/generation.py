@@ -29,6 +29,8 @@ class GenerationConfig:
     guidance_base: str = "conditional"
     video: GuidanceScales = field(default_factory=GuidanceScales)
     audio: GuidanceScales = field(default_factory=GuidanceScales)
+    # Passes of a step in one call of the model: "always", "never", or "auto" where that is faster (small latents).
+    batch_passes: str = "auto"
     seed: int = 100
     batch_size: int = 16
 
@@ -37,5 +39,6 @@ class GenerationConfig:
         require_one_of(self, "generation", "mode", ("corrected", "release"))
         require_one_of(self, "generation", "solver", ("unipc", "euler"))
         require_one_of(self, "generation", "guidance_base", ("conditional", "unconditional"))
+        require_one_of(self, "generation", "batch_passes", ("auto", "always", "never"))
         require_at_least(self, "generation", ("steps", "batch_size"), 1)
         require_positive(self, "generation", ("shift",))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,37 +13,19 @@ from nava.config.generation import GenerationConfig, GuidanceScales
 from nava.diffusion.guidance import ClassifierFreeGuider, FactorizedGuider, Guider, Pass
 from nava.diffusion.solver import build_solver
 from nava.diffusion.timestep import model_timesteps, sampling_sigmas
+from nava.generation.passes import Conditions, Latents, PassRunner, Speakers, VelocityModel, conditions_of_passes
 from nava.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 VideoShape = tuple[int, int, int, int]
 AudioShape = tuple[int, int]
 
-
-class VelocityModel(Protocol):
-    """What the sampler needs of a model; `nava.model.backbone.NavaTransformer` is one."""
-
-    def __call__(
-        self,
-        video_BCTHW: Tensor | None,
-        audio_BLC: Tensor | None,
-        timestep_B: Tensor,
-        text_BND: Tensor,
-        *,
-        mask_modality: bool = False,
-        first_frame_clean: bool = False,
-        speaker_SE: Tensor | None = None,
-        speaker_slot_S: Tensor | None = None,
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Velocities of the latents given."""
-        ...
-
-
-@dataclass(frozen=True)
-class Speakers:
-    """Timbre conditions of a batch: speaker vectors [S, width] and the context row each replaces, sample * N + row."""
-
-    vectors: Tensor
-    slots: Tensor
+# Up to this many latent positions in a pass (of all samples together; 2 x 2 of video make a token), the passes of a
+# step cost less in one call than one by one: small matrix products leave a processor idle. Above it each pass fills it
+# by itself, and batching costs a little (benchmarks/model.md).
+BATCHED_POSITIONS = 4096
 
 
 @torch.no_grad()
@@ -59,73 +40,97 @@ def sample_latents(
     negative_text_BND: Tensor | None = None,
     speakers: Speakers | None = None,
     first_frame_BCHW: Tensor | None = None,
-    repin_first_frame: bool = True,
-    timbre_in_align_pass: bool = True,
+    initial_noise: Latents | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+    pass_group: ProcessGroup | None = None,
 ) -> tuple[Tensor | None, Tensor | None]:
     """Sample latents [batch, C, T, H, W] and [batch, L, C] for a batch of prompts.
 
     A sample's noise comes from its own seed, so that what is in the batch beside it makes no difference but rounding.
+    The loop never waits for an accelerator.
 
     Args:
         model: predicts velocities; put it in eval mode.
         text_BND: features of the prompts.
         video_shape: latent (C, T, H, W), or None for sound alone.
         audio_shape: latent (L, C), or None for pictures alone.
-        config: steps, solver and guidance.
+        config: steps, solver, guidance, and the mode (see `conditions_of_passes`; in mode release the first frame is
+            left as the last step makes it).
         seeds: one per prompt, 0 <= seed < 2**62.
-        negative_text_BND: features of the pass without text; zeros, as in training, if not given.
+        negative_text_BND: features of the pass without text, per prompt or one for all; zeros if not given.
         speakers: reference timbres.
         first_frame_BCHW: clean first latent frame to continue (image condition).
-        repin_first_frame: put the clean frame into the result; the release does not.
-        timbre_in_align_pass: keep the timbre in the pass with the modalities apart; the release drops it there.
+        initial_noise: where to start, in place of the noise of the seeds.
+        on_step: called after each step with the steps done and their total.
+        pass_group: processes that share the passes of each step; all call this alike and get the same result.
 
     Raises:
         InputError: no modality, a wrong number of seeds, or settings that contradict each other.
     """
+    _check(text_BND, video_shape, config, seeds, first_frame_BCHW)
+    state = _State.noise(seeds, video_shape, audio_shape, text_BND.device)
+    if initial_noise is not None:
+        state.packed = initial_noise.packed().to(text_BND.device)
+    guiders = _guiders(config, video_shape is not None, audio_shape is not None, speakers)
+    conditions = _needed(guiders, conditions_of_passes(text_BND, negative_text_BND, speakers, mode=config.mode))
+    if config.mode == "release" and Pass.NO_TEXT in conditions and negative_text_BND is None:
+        raise InputError("mode release guides away from a negative prompt; give its text features, or mode corrected")
+    runner = PassRunner(
+        model,
+        conditions,
+        len(seeds),
+        together=_together(config, state.positions),
+        first_frame_clean=first_frame_BCHW is not None,
+        pass_group=pass_group,
+    )
+    _integrate(state, runner, guiders, config, first_frame_BCHW, on_step)
+    return state.latents.video, state.latents.audio
+
+
+def _check(
+    text_BND: Tensor,
+    video_shape: VideoShape | None,
+    config: GenerationConfig,
+    seeds: Sequence[int],
+    first_frame_BCHW: Tensor | None,
+) -> None:
     if len(seeds) != len(text_BND):
         raise InputError(f"{len(text_BND)} prompts but {len(seeds)} seeds; give one seed for each prompt")
-    state = _State.noise(seeds, video_shape, audio_shape, text_BND.device)
     if first_frame_BCHW is not None and video_shape is None:
         raise InputError("a first frame was given, but no video is to be generated")
-    guiders = _guiders(
-        config, with_video=video_shape is not None, with_audio=audio_shape is not None, speakers=speakers
-    )
-    needed = {kind for guider in guiders.values() for kind in guider.passes}
-    negative_BND = torch.zeros_like(text_BND) if negative_text_BND is None else negative_text_BND
-    arguments: dict[Pass, tuple[Tensor, bool, Speakers | None]] = {
-        Pass.CONDITIONAL: (text_BND, False, speakers),
-        Pass.NO_TEXT: (negative_BND, False, None),
-        Pass.NO_ALIGNMENT: (text_BND, True, speakers if timbre_in_align_pass else None),
-        Pass.NO_TIMBRE: (text_BND, False, None),
-    }
+    config.check()
+
+
+def _integrate(
+    state: _State,
+    runner: PassRunner,
+    guiders: Mapping[str, Guider],
+    config: GenerationConfig,
+    first_frame_BCHW: Tensor | None,
+    on_step: Callable[[int, int], None] | None,
+) -> None:
+    """Take the state from noise to data."""
     sigma_N = sampling_sigmas(config.steps, config.shift)
     solver = build_solver(config.solver, sigma_N)
-    for timestep in model_timesteps(sigma_N)[:-1]:
+    timestep_N = model_timesteps(sigma_N).to(state.packed.device)
+    for step in range(config.steps):
         state.pin(first_frame_BCHW)
-        timestep_B = timestep.to(text_BND.device).expand(len(text_BND))
-        velocities: dict[Pass, dict[str, Tensor]] = {}
-        for kind in (kind for kind in Pass if kind in needed):
-            text, apart, voices = arguments[kind]
-            video, audio = model(
-                state.video,
-                state.audio,
-                timestep_B,
-                text,
-                mask_modality=apart,
-                first_frame_clean=first_frame_BCHW is not None,
-                speaker_SE=None if voices is None else voices.vectors,
-                speaker_slot_S=None if voices is None else voices.slots,
-            )
-            both = {"video": video, "audio": audio}
-            velocities[kind] = {name: v.float() for name, v in both.items() if v is not None}
-        guided = {
-            name: guider.combine({kind: velocities[kind][name] for kind in guider.passes})
-            for name, guider in guiders.items()
-        }
-        state.packed = solver.step(state.pack(guided), state.packed)
-    if repin_first_frame:
+        velocities = runner(state.latents, timestep_N[step])
+        state.packed = solver.step(_guided(guiders, velocities, state.video_elements), state.packed)
+        if on_step is not None:
+            on_step(step + 1, config.steps)
+    if config.mode == "corrected":
         state.pin(first_frame_BCHW)
-    return state.video, state.audio
+
+
+def _guided(guiders: Mapping[str, Guider], velocities: Mapping[Pass, Tensor], video_elements: int) -> Tensor:
+    """Each modality's velocities combined by its own guider, packed like the state."""
+    sections = {"video": slice(0, video_elements), "audio": slice(video_elements, None)}
+    parts = [
+        guider.combine({kind: velocities[kind][:, sections[name]] for kind in guider.passes})
+        for name, guider in guiders.items()
+    ]
+    return torch.cat(parts, dim=1)
 
 
 class _State:
@@ -134,7 +139,7 @@ class _State:
     def __init__(self, packed: Tensor, video_shape: VideoShape | None, audio_shape: AudioShape | None) -> None:
         self.packed = packed
         self._video_shape, self._audio_shape = video_shape, audio_shape
-        self._split = math.prod(video_shape) if video_shape else 0
+        self.video_elements = math.prod(video_shape) if video_shape else 0
 
     @classmethod
     def noise(
@@ -153,34 +158,32 @@ class _State:
         return cls(torch.stack(rows).to(device), video_shape, audio_shape)
 
     @property
-    def video(self) -> Tensor | None:
-        """View of the video latents, [batch, C, T, H, W]."""
-        if self._video_shape is None:
-            return None
-        return self.packed[:, : self._split].unflatten(1, self._video_shape)
+    def latents(self) -> Latents:
+        """Views of the latents of each modality."""
+        video, audio = self.packed.tensor_split([self.video_elements], dim=1)
+        return Latents(
+            video.unflatten(1, self._video_shape) if self._video_shape else None,
+            audio.unflatten(1, self._audio_shape) if self._audio_shape else None,
+        )
 
     @property
-    def audio(self) -> Tensor | None:
-        """View of the audio latents, [batch, L, C]."""
-        return None if self._audio_shape is None else self.packed[:, self._split :].unflatten(1, self._audio_shape)
-
-    def pack(self, parts: dict[str, Tensor]) -> Tensor:
-        """Lay out tensors of both modalities like the state."""
-        present = (("video", self._video_shape), ("audio", self._audio_shape))
-        return torch.cat([parts[name].flatten(1) for name, shape in present if shape], dim=1)
+    def positions(self) -> int:
+        """Latent positions of all samples: elements of both modalities, not counting channels."""
+        video = math.prod(self._video_shape[1:]) if self._video_shape else 0
+        return len(self.packed) * (video + (self._audio_shape[0] if self._audio_shape else 0))
 
     def pin(self, first_frame_BCHW: Tensor | None) -> None:
         """Overwrite the first latent frame with the clean one, if there is one."""
-        video = self.video
-        if first_frame_BCHW is not None and video is not None:
-            self.packed = self.packed.clone()
-            video = self.video
-            assert video is not None
-            video[:, :, 0] = first_frame_BCHW
+        if first_frame_BCHW is None:
+            return
+        self.packed = self.packed.clone()
+        video = self.latents.video
+        assert video is not None
+        video[:, :, 0] = first_frame_BCHW
 
 
 def _guiders(
-    config: GenerationConfig, *, with_video: bool, with_audio: bool, speakers: Speakers | None
+    config: GenerationConfig, with_video: bool, with_audio: bool, speakers: Speakers | None
 ) -> dict[str, Guider]:
     """A guider for each modality present; terms without meaning (no second modality, no speaker) are left out."""
     joint = with_video and with_audio
@@ -193,13 +196,20 @@ def _guiders(
     return guiders
 
 
+def _needed(guiders: Mapping[str, Guider], conditions: Mapping[Pass, Conditions]) -> dict[Pass, Conditions]:
+    needed = {kind for guider in guiders.values() for kind in guider.passes}
+    return {kind: c for kind, c in conditions.items() if kind in needed}
+
+
+def _together(config: GenerationConfig, positions: int) -> bool:
+    return config.batch_passes == "always" or (config.batch_passes == "auto" and positions <= BATCHED_POSITIONS)
+
+
 def _guider(name: str, config: GenerationConfig, scales: GuidanceScales, *, align: bool, timbre: bool) -> Guider:
     if config.guidance_base == "conditional":
         return FactorizedGuider(scales.text, scales.align if align else 0.0, scales.timbre if timbre else 0.0)
-    if config.guidance_base == "unconditional":
-        if (align and scales.align) or (timbre and scales.timbre):
-            raise InputError(
-                f"{name}.align and {name}.timbre must be 0 with guidance_base unconditional, which only knows text"
-            )
-        return ClassifierFreeGuider(scales.text)
-    raise InputError(f"guidance_base is {config.guidance_base!r}; it must be conditional or unconditional")
+    if (align and scales.align) or (timbre and scales.timbre):
+        raise InputError(
+            f"{name}.align and {name}.timbre must be 0 with guidance_base unconditional, which only knows text"
+        )
+    return ClassifierFreeGuider(scales.text)

@@ -1,9 +1,12 @@
 import pytest
 import torch
+import torch.distributed
+import torch.multiprocessing
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nava.config.generation import GenerationConfig, GuidanceScales
 from nava.config.model import ModelConfig
-from nava.generation.sampler import Speakers, sample_latents
+from nava.generation.sampler import Latents, Speakers, sample_latents
 from nava.model.backbone import NavaTransformer
 from nava.runtime.errors import InputError
 
@@ -122,20 +125,56 @@ def test_negative_text():
     assert sum(torch.equal(call["text"], negative) for call in recorder.calls) == 3
 
 
-def test_conditions_of_each_pass_with_timbre():
+def test_negative_text_of_one_row_serves_every_prompt():
+    recorder, negative = Recorder(), torch.full((1, 6, 7), 3.0)
+    sample_latents(recorder, text(3), VIDEO, AUDIO, config(), [0, 1, 2], negative_text_BND=negative)
+    assert sum(torch.equal(call["text"], negative.expand(3, -1, -1)) for call in recorder.calls) == 3
+
+
+@pytest.mark.parametrize("mode", ["corrected", "release"])
+def test_conditions_of_each_pass_with_timbre(mode):
     guidance, voice = GuidanceScales(1.0, 2.0, 3.0), Speakers(torch.ones(1, 10), torch.tensor([2]))
-    for kept in (True, False):
-        recorder = Recorder()
-        settings = config(video=guidance, audio=guidance)
-        sample_latents(recorder, text(1), VIDEO, AUDIO, settings, [0], speakers=voice, timbre_in_align_pass=kept)
-        conditional, no_text, apart, no_timbre = recorder.calls[:4]
-        assert len(recorder.calls) == 12
-        assert conditional["speaker_SE"] is voice.vectors
-        assert no_text["speaker_SE"] is None
-        assert apart["mask_modality"]
-        assert (apart["speaker_SE"] is not None) is kept
+    recorder, negative = Recorder(), torch.full((1, 6, 7), 3.0)
+    settings = config(video=guidance, audio=guidance, mode=mode)
+    sample_latents(recorder, text(1), VIDEO, AUDIO, settings, [0], speakers=voice, negative_text_BND=negative)
+    assert len(recorder.calls) == 12
+    conditional, no_text, apart, no_timbre = recorder.calls[:4]
+    assert conditional["speaker_SE"] is voice.vectors
+    assert torch.equal(no_text["text"], negative)
+    assert no_text["speaker_SE"] is None
+    assert [call["mask_modality"] for call in recorder.calls[:4]] == [False, False, True, False]
+    assert torch.equal(no_timbre["text"], text(1))
+    if mode == "release":
+        assert apart["speaker_SE"] is None
         assert no_timbre["speaker_SE"] is None
-        assert no_timbre["text"].any()
+    else:
+        assert apart["speaker_SE"] is voice.vectors
+        # The null token: a zero vector at the same slot.
+        assert torch.equal(no_timbre["speaker_SE"], torch.zeros(1, 10))
+        assert torch.equal(no_timbre["speaker_slot_S"], voice.slots)
+
+
+def test_corrected_mode_has_zeros_for_no_text_and_release_asks_for_a_prompt():
+    recorder = Recorder()
+    sample_latents(recorder, text(2), VIDEO, AUDIO, config(), [0, 1])
+    assert torch.equal(recorder.calls[1]["text"], torch.zeros(2, 6, 7))
+    with pytest.raises(InputError, match="mode release guides away from a negative prompt; give its text features"):
+        sample_latents(recorder, text(2), VIDEO, AUDIO, config(mode="release"), [0, 1])
+    # Without guidance by text there is nothing to ask for.
+    sample_latents(recorder, text(2), VIDEO, AUDIO, config(mode="release", video=OFF, audio=OFF), [0, 1])
+
+
+def test_progress_is_told_after_each_step(model):
+    told = []
+    steps = config(video=OFF, audio=OFF)
+    sample_latents(model, text(1), None, AUDIO, steps, [0], on_step=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_given_noise_replaces_that_of_the_seeds():
+    recorder, noise = Recorder(), Latents(torch.full((2, *VIDEO), 3.0), torch.full((2, *AUDIO), 4.0))
+    sample_latents(recorder, text(2), VIDEO, AUDIO, config(video=OFF, audio=OFF), [0, 1], initial_noise=noise)
+    assert torch.equal(recorder.calls[0]["video"], noise.video)
 
 
 def test_guidance_moves_the_result(model):
@@ -145,17 +184,116 @@ def test_guidance_moves_the_result(model):
     assert not torch.allclose(plain[0], moved[0], atol=1e-3)
 
 
-@pytest.mark.parametrize("repinned", [True, False])
-def test_first_frame_is_a_condition(repinned):
-    recorder, frame = Recorder(), torch.full((1, 3, 4, 4), 7.0)
+@pytest.mark.parametrize(("mode", "repinned"), [("corrected", True), ("release", False)])
+def test_first_frame_is_a_condition(mode, repinned):
+    recorder, frame, negative = Recorder(), torch.full((1, 3, 4, 4), 7.0), torch.zeros(1, 6, 7)
+    settings = config(mode=mode)
     video, _ = sample_latents(
-        recorder, text(1), VIDEO, AUDIO, config(), [0], first_frame_BCHW=frame, repin_first_frame=repinned
+        recorder, text(1), VIDEO, AUDIO, settings, [0], first_frame_BCHW=frame, negative_text_BND=negative
     )
     for call in recorder.calls:
         assert call["first_frame_clean"]
         assert (call["video"][:, :, 0] == 7.0).all()
     assert bool((video[:, :, 0] == 7.0).all()) is repinned
     assert not (video[:, :, 1] == 7.0).any()
+
+
+@pytest.mark.parametrize("settings", [{}, {"mode": "release"}])
+@pytest.mark.parametrize("voiced", [False, True])
+@pytest.mark.parametrize("framed", [False, True])
+def test_batched_passes_give_what_single_ones_give(model, settings, voiced, framed):
+    guidance = GuidanceScales(1.0, 2.0, 3.0)
+    conditions = {"negative_text_BND": text(3).flip(1)}
+    if voiced:
+        conditions["speakers"] = Speakers(torch.randn(2, 10), torch.tensor([2, 2 * 6 + 1]))
+    if framed:
+        conditions["first_frame_BCHW"] = torch.zeros(3, 3, 4, 4)
+    results = [
+        sample_latents(
+            model,
+            text(),
+            VIDEO,
+            AUDIO,
+            config(video=guidance, audio=guidance, batch_passes=choice, **settings),
+            [1, 2, 3],
+            **conditions,
+        )
+        for choice in ("never", "always")
+    ]
+    for single, batched in zip(*results):
+        torch.testing.assert_close(single, batched, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("choice", "frames", "calls"), [("auto", 2, 1), ("auto", 300, 3), ("never", 2, 3)])
+def test_passes_are_batched_while_they_are_small(model, choice, frames, calls):
+    counted = []
+    hook = model.register_forward_hook(lambda *_: counted.append(1))
+    settings = GenerationConfig(steps=1, solver="euler", batch_passes=choice)
+    sample_latents(model, text(1), (3, frames, 4, 4), AUDIO, settings, [1])
+    hook.remove()
+    assert len(counted) == calls
+
+
+@pytest.mark.parametrize("choice", ["never", "always"])
+def test_text_is_prepared_once_per_request(model, monkeypatch, choice):
+    prepared = []
+    own = model.prepare
+    monkeypatch.setattr(model, "prepare", lambda *arguments: prepared.append(arguments[0].shape) or own(*arguments))
+    sample_latents(model, text(2), VIDEO, AUDIO, config(batch_passes=choice), [1, 2])
+    # Three passes of three steps, but two contexts: the prompts', which two passes share, and one row of zeros.
+    assert prepared == [(2, 6, 7), (1, 6, 7)]
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what would make the host wait for an accelerator."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert func not in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default), func
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("solver", ["unipc", "euler"])
+def test_the_loop_never_waits_for_a_value(model, solver):
+    mode, frame = NoWaiting(), torch.zeros(1, 3, 4, 4)
+
+    def watched(done, total):
+        if done == 1:
+            mode.__enter__()
+        elif done == total:
+            mode.__exit__(None, None, None)
+
+    settings = config(solver=solver, batch_passes="always")
+    sample_latents(model, text(1), VIDEO, AUDIO, settings, [1], first_frame_BCHW=frame, on_step=watched)
+
+
+def test_processes_that_share_the_passes_agree_with_one(model, tmp_path):
+    """Two processes over gloo; the first runs two of three passes, the second one."""
+    files = [tmp_path / f"{rank}.pt" for rank in range(2)]
+    context = torch.multiprocessing.get_context("spawn")
+    arguments = [(rank, str(tmp_path / "store"), str(file), model) for rank, file in enumerate(files)]
+    processes = [context.Process(target=_share_the_passes, args=a) for a in arguments]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    alone = sample_latents(model, text(), VIDEO, AUDIO, config(), [1, 2, 3])
+    for rank, file in enumerate(files):
+        video, audio, calls = torch.load(file)
+        assert calls == 3 * (2 - rank)
+        torch.testing.assert_close(video, alone[0], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(audio, alone[1], rtol=1e-4, atol=1e-4)
+
+
+def _share_the_passes(rank, store, file, model):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    calls = []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    group, settings = torch.distributed.group.WORLD, config(batch_passes="never")
+    video, audio = sample_latents(model, text(), VIDEO, AUDIO, settings, [1, 2, 3], pass_group=group)
+    torch.save((video, audio, len(calls)), file)
+    torch.distributed.destroy_process_group()
 
 
 def test_timesteps_are_whole_numbers():
@@ -171,6 +309,8 @@ def test_timesteps_are_whole_numbers():
         ((None, None, [1, 2, 3]), {}, "nothing to generate"),
         ((VIDEO, AUDIO, [1, 2, -3]), {}, "seed -3 is outside"),
         ((VIDEO, AUDIO, [1, 2, 3]), {"guidance_base": "none"}, "guidance_base is 'none'"),
+        ((VIDEO, AUDIO, [1, 2, 3]), {"mode": "exact"}, "mode is 'exact'; it must be corrected or release"),
+        ((VIDEO, AUDIO, [1, 2, 3]), {"batch_passes": "some"}, "batch_passes is 'some'"),
         ((VIDEO, AUDIO, [1, 2, 3]), {"guidance_base": "unconditional"}, "must be 0 with guidance_base unconditional"),
     ],
 )
