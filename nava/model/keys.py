@@ -1,11 +1,12 @@
 """The tensors of a model by name, from its architecture alone: nothing is allocated."""
 
 import math
+from collections.abc import Mapping, Sequence
 
-import torch
+from torch import nn
 
 from nava.config.model import MODELS, ModelConfig
-from nava.model.backbone import NavaTransformer
+from nava.model.architecture import build_model
 from nava.runtime.errors import InputError
 
 # What the released file puts before every name.
@@ -19,17 +20,29 @@ def named_config(name: str) -> ModelConfig:
     return MODELS[name]()
 
 
+def meta_model(config: ModelConfig) -> nn.Module:
+    """The model without values: every tensor has its name and shape and takes no memory.
+
+    Raises:
+        InputError: the configuration describes no model.
+    """
+    return build_model(config, device="meta")
+
+
+def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor in the state dict, by name, in order."""
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
 def model_shapes(name: str, prefix: str = RELEASED_PREFIX) -> dict[str, list[int]]:
     """Shape of every tensor in the state dict, by its name in the released file, in the state dict's order.
 
     Raises:
         InputError: there is no model of that name.
     """
-    with torch.device("meta"):
-        model = NavaTransformer(named_config(name))
-    return {prefix + key: list(tensor.shape) for key, tensor in model.state_dict().items()}
+    return {prefix + key: list(shape) for key, shape in shapes_of(meta_model(named_config(name))).items()}
 
 
-def parameter_count(shapes: dict[str, list[int]]) -> int:
+def parameter_count(shapes: Mapping[str, Sequence[int]]) -> int:
     """Values in all tensors together."""
     return sum(math.prod(shape) for shape in shapes.values())

@@ -1,11 +1,12 @@
 """Finding published weights on this machine, or saying how to get them."""
 
+import json
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from nava.artifacts.weight_files import WEIGHT_FILES, WeightsMissing, locate
+from nava.artifacts.weight_files import WEIGHT_FILES, WeightsMissing, locate, shard_map
 from nava.runtime.errors import InputError
 
 VAE = WEIGHT_FILES["wan_video_vae"]
@@ -72,3 +73,50 @@ def test_a_bucket_without_the_file_or_without_a_cache(tmp_path: Path) -> None:
         locate(VAE, "memory://empty", tmp_path)
     with pytest.raises(InputError, match="in which folder"):
         locate(VAE, "memory://bucket/weights")
+
+
+WAN = WEIGHT_FILES["wan_ti2v_5b"]
+
+
+def index_text(**weight_map: str) -> bytes:
+    return json.dumps({"weight_map": weight_map}).encode()
+
+
+def test_a_link_of_a_hub_cache_keeps_its_name_beside_the_shards(tmp_path: Path) -> None:
+    blob = written(tmp_path / "models--Wan-AI--Wan2.2-TI2V-5B" / "blobs" / "0123", b"{}")
+    link = tmp_path / "models--Wan-AI--Wan2.2-TI2V-5B" / "snapshots" / "abcd" / WAN.file
+    link.parent.mkdir(parents=True)
+    link.symlink_to(blob)
+    assert locate(WAN, tmp_path) == link
+
+
+def test_shards_by_tensor(tmp_path: Path) -> None:
+    path = written(tmp_path / "m.safetensors.index.json", index_text(a="m-1.safetensors", b="m-2.safetensors"))
+    assert shard_map(path) == {"a": "m-1.safetensors", "b": "m-2.safetensors"}
+
+
+@pytest.mark.parametrize("shard", ["../m.safetensors", "/m.safetensors", "sub/m.safetensors", "", ".", ".."])
+def test_a_shard_elsewhere_is_refused(tmp_path: Path, shard: str) -> None:
+    path = written(tmp_path / "m.safetensors.index.json", index_text(a=shard))
+    with pytest.raises(InputError, match="does not lie beside it"):
+        shard_map(path)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"\xff", b'{"weight_map": 3}'])
+def test_an_index_that_is_none_is_said(tmp_path: Path, text: bytes) -> None:
+    with pytest.raises(InputError, match="is not an index"):
+        shard_map(written(tmp_path / "m.safetensors.index.json", text))
+
+
+def test_an_index_in_a_bucket_brings_its_shards(tmp_path: Path) -> None:
+    files = {WAN.file: index_text(a="w-1.safetensors", b="w-2.safetensors"), "w-1.safetensors": b"1"}
+    for name, content in files.items():
+        with fsspec.open(f"memory://wan/{name}", "wb") as file:
+            file.write(content)
+    with pytest.raises(WeightsMissing, match=r"w-2\.safetensors"):
+        locate(WAN, "memory://wan", tmp_path)
+    with fsspec.open("memory://wan/w-2.safetensors", "wb") as file:
+        file.write(b"22")
+    assert locate(WAN, "memory://wan", tmp_path) == tmp_path / WAN.file
+    assert (tmp_path / "w-1.safetensors").read_bytes() == b"1"
+    assert (tmp_path / "w-2.safetensors").read_bytes() == b"22"

@@ -1,0 +1,244 @@
+"""Weight files of any form, read one tensor at a time: safetensors, safetensors in shards, legacy torch files."""
+
+from __future__ import annotations
+
+import gc
+import json
+import pickle
+import re
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from nava.artifacts.weight_files import INDEX_SUFFIX, shard_map
+from nava.runtime.errors import InputError
+
+# How safetensors spells the types of tensors.
+SAFETENSORS_DTYPES: dict[str, torch.dtype] = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+# A torch file is mapped into memory; after so many bytes the mapping is made anew, which gives its pages back.
+_REMAP_BYTES = 1 << 28
+# Where a folder's weights are looked for first.
+_USUAL_NAMES = (
+    "model.safetensors.index.json",
+    "model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.safetensors",
+    "NAVA.safetensors",
+)
+
+
+class TensorInfo(NamedTuple):
+    """What is known of a tensor before it is read."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+class WeightReader(ABC):
+    """Tensors by name, as they are stored.
+
+    Attributes:
+        label: what messages call it: the path of a file.
+        form: "safetensors", "sharded safetensors", "torch file" or "state dict".
+        tensors: shape and type of every tensor, in the order in which they are read fastest.
+    """
+
+    label: str
+    form: str
+    tensors: dict[str, TensorInfo]
+
+    @abstractmethod
+    def read(self, name: str) -> Tensor:
+        """One tensor on the CPU, as stored, in memory of its own."""
+
+
+class StateDictReader(WeightReader):
+    """The tensors of a model that is in memory."""
+
+    form = "state dict"
+
+    def __init__(self, tensors: Mapping[str, Tensor], label: str = "the model") -> None:
+        self.label = label
+        self._tensors = tensors
+        self.tensors = {name: TensorInfo(tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
+
+    def read(self, name: str) -> Tensor:
+        """One tensor on the CPU; not a copy if it is there already."""
+        return self._tensors[name].detach().cpu()
+
+
+class SafetensorsReader(WeightReader):
+    """One safetensors file, or several that an index lists; read without mapping them into memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.label = str(path)
+        sharded = path.name.endswith(INDEX_SUFFIX)
+        self.form = "sharded safetensors" if sharded else "safetensors"
+        listed = shard_map(path) if sharded else None
+        files = sorted({path.parent / file for file in listed.values()}) if listed else [path]
+        self._home: dict[str, Any] = {}
+        self.tensors = {}
+        for file in files:
+            opened = _open_safetensors(file)
+            for name in opened.offset_keys():
+                self._home[name] = opened
+                self.tensors[name] = _info(opened, name, file)
+        if listed is not None and (wrong := set(listed) ^ set(self._home)):
+            raise InputError(f"{path} and its shards disagree about the tensor '{min(wrong)}': copy all of them again")
+
+    def read(self, name: str) -> Tensor:
+        """One tensor on the CPU, as stored. InputError if its bytes cannot be read."""
+        try:
+            tensor: Tensor = self._home[name].get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{self.label}: tensor '{name}' cannot be read: {error}") from error
+        return tensor
+
+
+class TorchFileReader(WeightReader):
+    """A file of `torch.save` with tensors and nothing that runs: `state_dict` in it, or the tensors themselves."""
+
+    form = "torch file"
+
+    def __init__(self, path: Path) -> None:
+        self.label = str(path)
+        self._path = path
+        # The old format before zip archives cannot be mapped; such files are small.
+        with path.open("rb") as file:
+            self._mappable = file.read(2) == b"PK"
+        self._state = self._load()
+        self._read_bytes = 0
+        self.tensors = {name: TensorInfo(tuple(tensor.shape), tensor.dtype) for name, tensor in self._state.items()}
+
+    def read(self, name: str) -> Tensor:
+        """One tensor on the CPU, as stored, copied out of the file."""
+        if self._mappable and self._read_bytes >= _REMAP_BYTES:
+            self._read_bytes = 0
+            del self._state
+            # What torch.load leaves behind refers to itself and would keep the old mapping.
+            gc.collect()
+            self._state = self._load()
+        tensor = self._state[name]
+        self._read_bytes += tensor.nbytes
+        return tensor.clone(memory_format=torch.contiguous_format)
+
+    def _load(self) -> dict[str, Tensor]:
+        value = _load_torch_file(self._path, self._mappable)
+        state = value.get("state_dict", value) if isinstance(value, dict) else value
+        if not isinstance(state, Mapping) or not state:
+            raise InputError(f"{self._path} holds no tensors by name, but a {type(state).__name__}")
+        for name, tensor in state.items():
+            if not isinstance(name, str) or not isinstance(tensor, Tensor):
+                raise InputError(f"{self._path}: '{name}' is no tensor but a {type(tensor).__name__}")
+        return dict(state)
+
+
+def open_weights(path: str | Path) -> WeightReader:
+    """A reader for weights, by what the file is and not by what it is called.
+
+    Args:
+        path: a safetensors file, the index of a sharded one, a torch file, or a folder that holds one of these.
+
+    Raises:
+        InputError: there is none, it is cut short, it is of another kind, or it holds code; the message names it.
+    """
+    file = _weights_of(Path(path))
+    if file.name.endswith(INDEX_SUFFIX):
+        return SafetensorsReader(file)
+    with file.open("rb") as opened:
+        start = opened.read(9)
+    # A header's length, then the header; the length alone can look like the start of a pickle.
+    if start[4:] == b"\0\0\0\0{":
+        return SafetensorsReader(file)
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        return TorchFileReader(file)
+    raise InputError(f"{file} is neither a safetensors nor a torch file: copy it again, or name another")
+
+
+def _weights_of(path: Path) -> Path:
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(f"no weights at {path}")
+    for name in _USUAL_NAMES:
+        if (path / name).is_file():
+            return path / name
+    for pattern in (f"*{INDEX_SUFFIX}", "*.safetensors", "*.pth", "*.ckpt"):
+        found = sorted(path.glob(pattern))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InputError(f"{path} holds several weight files ({', '.join(f.name for f in found)}): name one")
+    if (path / "transformer").is_dir():
+        return _weights_of(path / "transformer")
+    raise InputError(f"{path} holds no weights: name a safetensors file, its index or a torch file")
+
+
+def _open_safetensors(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"{path} is missing: copy it beside its index")
+    try:
+        return safe_open(path, framework="pt", backend="pread")
+    except (SafetensorError, OSError) as error:
+        raise InputError(_why(path) or f"{path} is not a safetensors file that can be read: {error}") from error
+
+
+def _why(path: Path) -> str | None:
+    """Which tensor a file that is cut short ends in; None if that is not what is wrong with it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > size - 8:
+            return f"{path} is cut short inside its header: copy it again"
+        try:
+            header = json.loads(file.read(length))
+            ends = {name: 8 + length + entry["data_offsets"][1] for name, entry in header.items() if name[:2] != "__"}
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            return None
+    cut = [name for name in sorted(ends, key=lambda name: int(ends[name])) if ends[name] > size]
+    if not cut:
+        return None
+    return f"{path} is cut short in tensor '{cut[0]}' ({size:,} of {max(ends.values()):,} bytes): copy it again"
+
+
+def _info(opened: Any, name: str, path: Path) -> TensorInfo:
+    view = opened.get_slice(name)
+    dtype = SAFETENSORS_DTYPES.get(view.get_dtype())
+    if dtype is None:
+        raise InputError(f"{path}: tensor '{name}' is of type {view.get_dtype()}, which weights never have")
+    return TensorInfo(tuple(view.get_shape()), dtype)
+
+
+def _load_torch_file(path: Path, mappable: bool) -> Any:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(path, weights_only=True, mmap=mappable, map_location="cpu")
+    except pickle.UnpicklingError as error:
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"{code[1]}, that is code," if code else "more than tensors"
+        raise InputError(
+            f"{path} holds {what} and is not opened: weights are tensors only; ask for a safetensors file"
+        ) from error
+    # What a damaged archive raises depends on where it is damaged.
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{path} is cut short or damaged ({reason[0]}): copy it again") from error
