@@ -35,7 +35,7 @@ def evaluate(step: Step, checkpoint: Handle, shards: Handle, corpus: Handle | No
     from nava.data.clip_encoder import load_encoders
     from nava.data.shards import LatentShards
     from nava.evaluation.harness import Evaluation
-    from nava.model.backbone import NavaTransformer
+    from nava.model.architecture import build_model
     from nava.runtime.hashing import sha256_file
     from nava.training.stage import MODEL_FILE, load_averaged_model
 
@@ -46,7 +46,7 @@ def evaluate(step: Step, checkpoint: Handle, shards: Handle, corpus: Handle | No
     trained = load_averaged_model(folder)
     evaluation = Evaluation(
         trained=trained,
-        untrained=NavaTransformer(trained.config, seed=step.seed).eval(),
+        untrained=build_model(trained.config, seed=step.seed).eval(),
         shards=latents,
         encoders=load_encoders(latents.codec_folder),
         corpus=_media(corpus, config.workers) if corpus else None,

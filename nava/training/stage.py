@@ -14,6 +14,7 @@ from nava.config.diffusion import DiffusionConfig
 from nava.config.model import ModelConfig
 from nava.config.training import TrainingConfig
 from nava.data.shards import LatentShards
+from nava.model.architecture import build_model
 from nava.model.backbone import NavaTransformer
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_json
@@ -87,7 +88,7 @@ def run_stage(job: StageJob) -> Path:
 def _run(job: StageJob) -> Path:
     pools = stage_pools(job.shards, job.training, job.stage)
     batches = MicroBatches(job.training, job.stage, job.seed, pools)
-    model = NavaTransformer(job.model, seed=job.seed)
+    model = build_model(job.model, seed=job.seed)
     average = _start(job, model)
     first = _first_validation(job, average.weights)
     engine = create_engine(job.training, model)
@@ -115,7 +116,7 @@ def _run(job: StageJob) -> Path:
 
 def load_averaged_model(folder: Path) -> NavaTransformer:
     """The model of a stage's result, with averaged weights, ready to predict."""
-    model = NavaTransformer(ModelConfig(**read_json(folder / MODEL_CONFIG_FILE)))
+    model = build_model(ModelConfig(**read_json(folder / MODEL_CONFIG_FILE)))
     model.load_state_dict(load_file(folder / MODEL_FILE))
     return model.eval()
 
@@ -152,7 +153,7 @@ def _first_validation(job: StageJob, weights: dict[str, Tensor]) -> dict[str, An
 
 
 def _validate(job: StageJob, weights: dict[str, Tensor], synchrony: bool = False) -> dict[str, Any]:
-    model = NavaTransformer(job.model).eval()
+    model = build_model(job.model).eval()
     model.load_state_dict(weights)
     clips = validation_set(job.shards, job.training)
     losses = validation_losses(model, job.shards, clips, job.training.validation_sigmas)
