@@ -34,6 +34,7 @@ SAFETENSORS_DTYPES: dict[str, torch.dtype] = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+Device = torch.device | str
 # A torch file is mapped into memory; after so many bytes the mapping is made anew, which gives its pages back.
 _REMAP_BYTES = 1 << 28
 # Where a folder's weights are looked for first.
@@ -67,8 +68,8 @@ class WeightReader(ABC):
     tensors: dict[str, TensorInfo]
 
     @abstractmethod
-    def read(self, name: str) -> Tensor:
-        """One tensor on the CPU, as stored, in memory of its own."""
+    def read(self, name: str, device: Device = "cpu", dtype: torch.dtype | None = None) -> Tensor:
+        """One tensor, in the type that it is stored in unless another is asked for; never a view of a file."""
 
 
 class StateDictReader(WeightReader):
@@ -81,9 +82,9 @@ class StateDictReader(WeightReader):
         self._tensors = tensors
         self.tensors = {name: TensorInfo(tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
 
-    def read(self, name: str) -> Tensor:
-        """One tensor on the CPU; not a copy if it is there already."""
-        return self._tensors[name].detach().cpu()
+    def read(self, name: str, device: Device = "cpu", dtype: torch.dtype | None = None) -> Tensor:
+        """One tensor; the model's own if it is there and of that type already."""
+        return self._tensors[name].detach().to(device=device, dtype=dtype)
 
 
 class SafetensorsReader(WeightReader):
@@ -105,13 +106,13 @@ class SafetensorsReader(WeightReader):
         if listed is not None and (wrong := set(listed) ^ set(self._home)):
             raise InputError(f"{path} and its shards disagree about the tensor '{min(wrong)}': copy all of them again")
 
-    def read(self, name: str) -> Tensor:
-        """One tensor on the CPU, as stored. InputError if its bytes cannot be read."""
+    def read(self, name: str, device: Device = "cpu", dtype: torch.dtype | None = None) -> Tensor:
+        """One tensor. InputError if its bytes cannot be read."""
         try:
             tensor: Tensor = self._home[name].get_tensor(name)
         except (SafetensorError, OSError) as error:
             raise InputError(f"{self.label}: tensor '{name}' cannot be read: {error}") from error
-        return tensor
+        return tensor.to(device=device, dtype=dtype)
 
 
 class TorchFileReader(WeightReader):
@@ -129,8 +130,8 @@ class TorchFileReader(WeightReader):
         self._read_bytes = 0
         self.tensors = {name: TensorInfo(tuple(tensor.shape), tensor.dtype) for name, tensor in self._state.items()}
 
-    def read(self, name: str) -> Tensor:
-        """One tensor on the CPU, as stored, copied out of the file."""
+    def read(self, name: str, device: Device = "cpu", dtype: torch.dtype | None = None) -> Tensor:
+        """One tensor, copied out of the file."""
         if self._mappable and self._read_bytes >= _REMAP_BYTES:
             self._read_bytes = 0
             del self._state
@@ -139,7 +140,7 @@ class TorchFileReader(WeightReader):
             self._state = self._load()
         tensor = self._state[name]
         self._read_bytes += tensor.nbytes
-        return tensor.clone(memory_format=torch.contiguous_format)
+        return tensor.to(device=device, dtype=dtype, copy=True, memory_format=torch.contiguous_format)
 
     def _load(self) -> dict[str, Tensor]:
         value = _load_torch_file(self._path, self._mappable)

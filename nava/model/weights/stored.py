@@ -46,12 +46,12 @@ class StoredModel:
         if name in self.quantised:
             weight, scale = self.read_quantised(name, device)
             return dequantise_weight(weight, scale, dtype)
-        return self.reader.read(self.stored_name(name)).to(device=device, dtype=dtype)
+        return self.reader.read(self.stored_name(name), device, dtype)
 
     def read_quantised(self, name: str, device: torch.device | str) -> tuple[Tensor, Tensor]:
         """An eight-bit weight [rows, columns] as it is stored, and its scales [rows] in bfloat16."""
-        weight = self.reader.read(self.stored_name(name)).to(device)
-        scale = self.reader.read(self.stored_name(name) + SCALE_SUFFIX).to(device=device, dtype=torch.bfloat16)
+        weight = self.reader.read(self.stored_name(name), device)
+        scale = self.reader.read(self.stored_name(name) + SCALE_SUFFIX, device, torch.bfloat16)
         return weight, scale.reshape(-1).expand(len(weight)).contiguous()
 
     def _check_scale(self, named: dict[str, TensorInfo], name: str) -> None:

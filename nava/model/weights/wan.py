@@ -129,7 +129,7 @@ class WanWeights:
         for name, fresh, rule in initial_values(self._model, self.config, self.seed):
             source, value, how = self._sources[name], fresh, f"new: {rule}"
             if source is not None:
-                value = self.reader.read(self._stored[source]).float()
+                value = self.reader.read(self._stored[source], dtype=torch.float32)
                 how = "copied from Wan, the video stream's" if _is_audio(name) else "copied from Wan"
             self.origins[name] = TensorOrigin(name, self.shapes[name], source, how)
             yield name, value
