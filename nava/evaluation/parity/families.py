@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from nava.evaluation.parity import bf16, forward, guidance, rope, sampler, training
+from nava.evaluation.parity import bf16, forward, guidance, rope, sampler, sampling_run, training
 from nava.evaluation.parity.comparison import Pair
 from nava.evaluation.parity.golden_set import Case, GoldenSet
 
@@ -33,6 +33,7 @@ FAMILIES = (
     Family("rope", rope.recognise, rope.compute, rope.INPUTS),
     Family("sampler", sampler.recognise, sampler.compute, sampler.INPUTS),
     Family("guidance", guidance.recognise, guidance.compute, guidance.INPUTS),
+    Family("sampling run", sampling_run.recognise, sampling_run.compute, sampling_run.INPUTS),
     Family("training", training.recognise, training.compute, training.INPUTS),
 )
 

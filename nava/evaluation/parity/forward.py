@@ -56,8 +56,8 @@ def forward_inputs(case: Case, text_len: int) -> ForwardInputs:
         arguments["audio_length_B"] = sizes[:, 0] if len(audio) > 1 else None
     speakers = case.tensors.get("in.spk_embed")
     # The release has a context per modality but uses one for both: the picture's, unless there are speakers.
-    text = case.samples("in.ctx_vid" if video and speakers is None else "in.ctx_audio")
-    arguments["text_BND"] = pad_text(text, text_len)
+    order = ("in.ctx_vid", "in.ctx_audio") if video and speakers is None else ("in.ctx_audio", "in.ctx_vid")
+    arguments["text_BND"] = pad_text(case.samples(order[0]) or case.samples(order[1]), text_len)
     if speakers is not None and case.meta.get("spk_pos"):
         arguments |= {"speaker_SE": speakers, "speaker_slot_S": speaker_slots(case.meta["spk_pos"], text_len)}
     arguments["mask_modality"] = bool(case.meta.get("masking_modality", False))

@@ -31,7 +31,7 @@ def all_passed(results: Sequence[CaseResult]) -> bool:
 
 
 def summary(results: Sequence[CaseResult]) -> str:
-    """The last line: how many of each verdict, and the largest error that passed as a share of its tolerance."""
+    """The last line: whether all is well, how many of each verdict, and how many tensors were compared."""
     counts = Counter(result.verdict for result in results)
     parts = [f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]]
     tensors = sum(len(result.tensors) for result in results)
