@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from nava.config.diffusion import DiffusionConfig
+from nava.config.model import ModelConfig
 from nava.config.training import StageConfig
 from nava.diffusion.loss import add_noise, flow_matching_loss, velocity
 from nava.diffusion.timestep import NoiseLevels, TrainingSchedule
+from nava.model.backbone import NavaTransformer
 from nava.training.micro_batches import MicroBatch, MicroBatches, clip_pools
 from nava.training.objective import Clips, Noise, Objective, clip_loss, noised
 from tests.training.latents_in_memory import DIFFUSION, LatentsInMemory, tiny_training
@@ -246,6 +248,36 @@ def test_the_micro_batch_s_image_condition_reaches_the_model() -> None:
     assert model.conditions["first_frame_clean"] is True
     assert model.video[:, :, 0].equal(SHARDS.read(batch.ids).video_BCTHW[:, :, 0])
     assert float(plain.audio) == float(conditioned.audio)
+
+
+def tiny_model() -> NavaTransformer:
+    sizes = {"dim": 24, "ffn_dim": 32, "freq_dim": 8, "num_heads": 2, "num_hal_layers": 1, "num_ufl_layers": 1}
+    latents = {"video_channels": 4, "audio_channels": 6, "text_len": 3, "text_dim": 5, "audio_stem_hidden": 16}
+    return NavaTransformer(ModelConfig(**sizes, **latents, zero_init_heads=False), seed=1).eval()
+
+
+@pytest.mark.parametrize("config", [RELEASE, CORRECTED], ids=lambda config: config.loss_mode)
+def test_what_fills_a_clip_up_changes_the_release_s_loss_alone(config: DiffusionConfig) -> None:
+    model = tiny_model()
+    clips, noise, levels = two_clips(content_frames=torch.tensor([3, 2]), content_length=torch.tensor([8, 5]))
+    before = clip_loss(model, clips, noise, levels, config)
+    video, audio = clips.video.clone(), clips.audio.clone()
+    video[1, :, 2:] += 5.0
+    audio[1, 5:] -= 5.0
+    after = clip_loss(model, replace(clips, video=video, audio=audio), noise, levels, config)
+    same = torch.isclose(before.total, after.total, rtol=1e-6, atol=0)
+    assert bool(same) is (config.loss_mode == "corrected")
+
+
+@pytest.mark.parametrize("config", [RELEASE, CORRECTED], ids=lambda config: config.loss_mode)
+def test_noise_that_the_clean_frame_never_got_is_no_target_in_the_corrected_mode(config: DiffusionConfig) -> None:
+    model = tiny_model()
+    clips, noise, levels = two_clips()
+    before = clip_loss(model, clips, noise, levels, config, first_frame_clean=True)
+    other = noise.video.clone()
+    other[:, :, 0] += 3.0
+    after = clip_loss(model, clips, replace(noise, video=other), levels, config, first_frame_clean=True)
+    assert (float(before.total.detach()) == float(after.total.detach())) is (config.loss_mode == "corrected")
 
 
 class Silent(nn.Module):
