@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import pickle
-import re
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from nava.artifacts.torch_checkpoint import read_state_dict
 from nava.artifacts.weight_files import INDEX_SUFFIX, shard_map
 from nava.runtime.errors import InputError
 
@@ -123,34 +121,21 @@ class TorchFileReader(WeightReader):
     def __init__(self, path: Path) -> None:
         self.label = str(path)
         self._path = path
-        # The old format before zip archives cannot be mapped; such files are small.
-        with path.open("rb") as file:
-            self._mappable = file.read(2) == b"PK"
-        self._state = self._load()
+        self._state = read_state_dict(path)
         self._read_bytes = 0
         self.tensors = {name: TensorInfo(tuple(tensor.shape), tensor.dtype) for name, tensor in self._state.items()}
 
     def read(self, name: str, device: Device = "cpu", dtype: torch.dtype | None = None) -> Tensor:
         """One tensor, copied out of the file."""
-        if self._mappable and self._read_bytes >= _REMAP_BYTES:
+        if self._read_bytes >= _REMAP_BYTES:
             self._read_bytes = 0
             del self._state
             # What torch.load leaves behind refers to itself and would keep the old mapping.
             gc.collect()
-            self._state = self._load()
+            self._state = read_state_dict(self._path)
         tensor = self._state[name]
         self._read_bytes += tensor.nbytes
         return tensor.to(device=device, dtype=dtype, copy=True, memory_format=torch.contiguous_format)
-
-    def _load(self) -> dict[str, Tensor]:
-        value = _load_torch_file(self._path, self._mappable)
-        state = value.get("state_dict", value) if isinstance(value, dict) else value
-        if not isinstance(state, Mapping) or not state:
-            raise InputError(f"{self._path} holds no tensors by name, but a {type(state).__name__}")
-        for name, tensor in state.items():
-            if not isinstance(name, str) or not isinstance(tensor, Tensor):
-                raise InputError(f"{self._path}: '{name}' is no tensor but a {type(tensor).__name__}")
-        return dict(state)
 
 
 def open_weights(path: str | Path) -> WeightReader:
@@ -170,8 +155,10 @@ def open_weights(path: str | Path) -> WeightReader:
     # A header's length, then the header; the length alone can look like the start of a pickle.
     if start[4:] == b"\0\0\0\0{":
         return SafetensorsReader(file)
-    if start[:2] == b"PK" or start[:1] == b"\x80":
+    if start[:2] == b"PK":
         return TorchFileReader(file)
+    if start[:1] == b"\x80":
+        raise InputError(f"{file} is a bare pickle, which can hold code, and is not opened: ask for a safetensors file")
     raise InputError(f"{file} is neither a safetensors nor a torch file: copy it again, or name another")
 
 
@@ -227,19 +214,3 @@ def _info(opened: Any, name: str, path: Path) -> TensorInfo:
     if dtype is None:
         raise InputError(f"{path}: tensor '{name}' is of type {view.get_dtype()}, which weights never have")
     return TensorInfo(tuple(view.get_shape()), dtype)
-
-
-def _load_torch_file(path: Path, mappable: bool) -> Any:
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return torch.load(path, weights_only=True, mmap=mappable, map_location="cpu")
-    except pickle.UnpicklingError as error:
-        code = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"{code[1]}, that is code," if code else "more than tensors"
-        raise InputError(
-            f"{path} holds {what} and is not opened: weights are tensors only; ask for a safetensors file"
-        ) from error
-    # What a damaged archive raises depends on where it is damaged.
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{path} is cut short or damaged ({reason[0]}): copy it again") from error
