@@ -12,8 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nava.evaluation.parity.released_config import model_config
+from nava.evaluation.parity.released_config import SPEAKER_WEIGHT, model_config
+from nava.model.architecture import build_model
 from nava.model.backbone import NavaTransformer
+from nava.model.weights.files import open_weights
+from nava.model.weights.load import load_weights
+from nava.model.weights.stored import StoredModel
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_file, sha256_json
 from nava.runtime.storage import read_json
@@ -22,7 +26,6 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 _SUFFIX = ".safetensors"
 _OWN_WEIGHTS = "_weights.safetensors"
-_PREFIX = "backbone."
 
 
 class DamagedFileError(Exception):
@@ -117,8 +120,8 @@ class GoldenSet:
         """The model of a case with its weights, ready to predict. Cases of the same weights share it.
 
         Raises:
-            DamagedFileError: the weight file is absent, not readable, or not of this model.
-            InputError: the settings are of no model here.
+            DamagedFileError: the weight file is absent, or is not what the manifest recorded.
+            InputError: it cannot be read or is not of this model, or the settings are of no model here.
         """
         file, released = self.weights_of(case.name), self.config_of(case)
         key = (file, sha256_json(released))
@@ -127,15 +130,13 @@ class GoldenSet:
         return self._models[key]
 
     def _load(self, file: str, released: Mapping[str, Any]) -> NavaTransformer:
-        if file not in self.files or not (self.folder / file).is_file():
+        path = self.folder / file
+        if file not in self.files or not path.is_file():
             raise DamagedFileError(f"the weights {file} are missing")
-        check_hash(self.folder / file, self.files[file].get("sha256"))
-        tensors = {name.removeprefix(_PREFIX): value for name, value in read_tensors(self.folder / file).items()}
-        model = NavaTransformer(model_config(released, tensors))
-        try:
-            model.load_state_dict(tensors, strict=True)
-        except RuntimeError as error:
-            raise DamagedFileError(f"{file} does not fit the model: {' '.join(str(error).split())}") from error
+        check_hash(path, self.files[file].get("sha256"))
+        speakers = StoredModel(open_weights(path)).tensors.get(SPEAKER_WEIGHT)
+        model = build_model(model_config(released, speakers.shape[0] if speakers else None), device="meta")
+        load_weights(model, path)
         return model.eval()
 
 

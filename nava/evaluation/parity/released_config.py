@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
 from nava.config.model import ModelConfig
 from nava.runtime.errors import InputError
 
@@ -33,28 +31,29 @@ _BUILT_IN: dict[str, tuple[Any, ...]] = {
     "model_type": ("ti2v", "t2v", "i2v"),
 }
 _DERIVED = ("patch_size", "num_layers", "vid_out_dim", "audio_out_dim", "add_spk_emb", "no_split_norm_ffn")
-_SPEAKER_WIDTH = "speaker_embedding.net.0.weight"
+# The tensor whose length is the width of the speaker vectors: no setting says it.
+SPEAKER_WEIGHT = "speaker_embedding.net.0.weight"
 
 
-def model_config(released: Mapping[str, Any], weights: Mapping[str, Tensor]) -> ModelConfig:
+def model_config(released: Mapping[str, Any], speaker_width: int | None) -> ModelConfig:
     """Settings of the model that the released ones describe.
 
     Args:
         released: settings under their released names (`num_double_layers`, `vid_in_dim`, ...).
-        weights: the state dict, from which the width of the speaker vectors is read: no setting says it.
+        speaker_width: length of the weights' `SPEAKER_WEIGHT`; None if they have none.
 
     Raises:
         InputError: a setting is missing, unknown, or of a value that this model does not implement.
     """
     _check(released)
     patch = released["patch_size"]
-    speaker = weights.get(_SPEAKER_WIDTH)
-    if released.get("add_spk_emb", False) and speaker is None:
-        raise InputError(f"the settings say add_spk_emb, but the weights hold no {_SPEAKER_WIDTH}")
+    with_speakers = released.get("add_spk_emb", False)
+    if with_speakers and speaker_width is None:
+        raise InputError(f"the settings say add_spk_emb, but the weights hold no {SPEAKER_WEIGHT}")
     return ModelConfig(
         **{ours: released[theirs] for theirs, ours in _SIZES.items() if theirs in released},
         patch_size=(patch[0], patch[1], patch[2]),
-        speaker_dim=len(speaker) if speaker is not None and released.get("add_spk_emb", False) else 0,
+        speaker_dim=speaker_width if with_speakers and speaker_width else 0,
         split_norm_ffn=not released.get("no_split_norm_ffn", False),
         audio_stem_hidden=None,
         zero_init_heads=False,
