@@ -54,6 +54,8 @@ class VideoCodecConfig:
     type: str = "block_pca"
     # Where published weights are: a file, a folder, a hub mirror or a bucket address.
     weights: str = ""
+    # Where files of a bucket are kept on this machine.
+    weights_cache: str = field(default="", metadata={"identity": False})
     wan: WanVideoConfig = field(default_factory=WanVideoConfig)
     channels: int = 48
     temporal_stride: int = 4
@@ -76,6 +78,7 @@ class AudioCodecConfig:
 
     type: str = "mel_pca"
     weights: str = ""
+    weights_cache: str = field(default="", metadata={"identity": False})
     ltx: LtxAudioConfig = field(default_factory=LtxAudioConfig)
     channels: int = 64
     sample_rate_hz: int = 16_000

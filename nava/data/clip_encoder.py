@@ -29,7 +29,15 @@ from nava.config.latents import LatentsConfig
 from nava.data.clip_media import read_video, read_wav
 from nava.data.shards import ShardPlan, is_written, plan_shards, write_shard
 from nava.latents.quality import envelope_correlation, mel_error_db, psnr_db, ssim
-from nava.latents.registry import Codecs, build_audio_codec, build_video_codec, load_codecs, save_codecs
+from nava.latents.registry import (
+    Codecs,
+    build_audio_codec,
+    build_video_codec,
+    load_audio_codec,
+    load_video_codec,
+    save_codecs,
+)
+from nava.latents.waveform import decode_mono
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_file, sha256_json
 from nava.runtime.storage import atomic_folder
@@ -119,12 +127,20 @@ def fitted_encoders(
             save_codecs(encoders.codecs, temporary)
             encoders.text.save(temporary / TEXT_FOLDER)
     # Read back even when just fitted, so that a restarted step computes with the very same tensors.
-    return load_encoders(codec_folder)
+    return load_encoders(codec_folder, latents)
 
 
-def load_encoders(codec_folder: Path) -> Encoders:
-    """The codecs and the text encoder of latent shards or of a model package."""
-    return Encoders(load_codecs(codec_folder), load_text_encoder(codec_folder / TEXT_FOLDER))
+def load_encoders(codec_folder: Path, latents: LatentsConfig | None = None) -> Encoders:
+    """The codecs and the text encoder of latent shards or of a model package.
+
+    Args:
+        codec_folder: of the shards or of the package.
+        latents: says where published weights are, for codecs that refer to some.
+    """
+    latents = latents or LatentsConfig()
+    video = load_video_codec(codec_folder, latents.video.weights, latents.video.weights_cache)
+    audio = load_audio_codec(codec_folder, latents.audio.weights, latents.audio.weights_cache)
+    return Encoders(Codecs(video, audio), load_text_encoder(codec_folder / TEXT_FOLDER))
 
 
 def _fit(corpus: Corpus, latents: LatentsConfig, conditioning: ConditioningConfig, seed: int) -> Encoders:
@@ -238,7 +254,7 @@ def measure_reconstruction(corpus: Corpus, codecs: Codecs, limit: int, seed: int
     }
     split, clips = _held_out(corpus, None, limit, seed)
     rate = codecs.audio.sample_rate_hz
-    sounds = [(_round_trip(codecs, samples_N[None]), samples_N[None]) for samples_N in corpus.sounds(clips, rate)]
+    sounds = [_round_trip(codecs, samples_N[None]) for samples_N in corpus.sounds(clips, rate)]
     correlations = torch.cat([envelope_correlation(*pair, rate) for pair in sounds]) if sounds else torch.zeros(0)
     measured["audio"] = {
         "split": split,
@@ -250,8 +266,11 @@ def measure_reconstruction(corpus: Corpus, codecs: Codecs, limit: int, seed: int
     return measured
 
 
-def _round_trip(codecs: Codecs, samples_BN: Tensor) -> Tensor:
-    return codecs.audio.decode(codecs.audio.encode(samples_BN))[:, : samples_BN.shape[1]]
+def _round_trip(codecs: Codecs, samples_BN: Tensor) -> tuple[Tensor, Tensor]:
+    """What the codec makes of sound and the sound itself, equally long: a codec may give a little more or less."""
+    decoded_BN = decode_mono(codecs.audio, codecs.audio.encode(samples_BN))
+    length = min(decoded_BN.shape[1], samples_BN.shape[1])
+    return decoded_BN[:, :length], samples_BN[:, :length]
 
 
 def _held_out(corpus: Corpus, modality: Modality | None, limit: int, seed: int) -> tuple[str, list[ClipRow]]:

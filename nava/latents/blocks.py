@@ -78,8 +78,8 @@ class BlockTransformCodec:
         write_codec(directory, self._files())
 
     @classmethod
-    def load(cls, directory: Path, weights: str | Path | None = None) -> Self:
-        """Read what ``save`` wrote and verify its digest; the weights lie there too, so ``weights`` is not read."""
+    def load(cls, directory: Path, weights: str | Path | None = None, cache: str | Path | None = None) -> Self:
+        """Read what ``save`` wrote and verify its digest; its weights lie there too, wherever others may be."""
         files = read_codec(directory, cls.type_name)
         tensors, settings = files.tensors, files.settings
         return cls(

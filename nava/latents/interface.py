@@ -43,12 +43,13 @@ class VideoCodec(Protocol):
         ...
 
     @classmethod
-    def load(cls, directory: Path, weights: str | Path | None = None) -> Self:
+    def load(cls, directory: Path, weights: str | Path | None = None, cache: str | Path | None = None) -> Self:
         """Read what ``save`` wrote and verify its digest.
 
         Args:
             directory: folder of ``config.json``.
             weights: where published weights are (file, folder, hub mirror); codecs with weights of their own ignore it.
+            cache: where files of a bucket are kept on this machine.
         """
         ...
 
@@ -101,11 +102,12 @@ class AudioCodec(Protocol):
         ...
 
     @classmethod
-    def load(cls, directory: Path, weights: str | Path | None = None) -> Self:
+    def load(cls, directory: Path, weights: str | Path | None = None, cache: str | Path | None = None) -> Self:
         """Read what ``save`` wrote and verify its digest.
 
         Args:
             directory: folder of ``config.json``.
             weights: where published weights are (file, folder, hub mirror); codecs with weights of their own ignore it.
+            cache: where files of a bucket are kept on this machine.
         """
         ...

@@ -139,8 +139,8 @@ class MelPcaCodec:
         write_codec(directory, self._files())
 
     @classmethod
-    def load(cls, directory: Path, weights: str | Path | None = None) -> Self:
-        """Read what ``save`` wrote and verify its digest; the weights lie there too, so ``weights`` is not read."""
+    def load(cls, directory: Path, weights: str | Path | None = None, cache: str | Path | None = None) -> Self:
+        """Read what ``save`` wrote and verify its digest; its weights lie there too, wherever others may be."""
         files = read_codec(directory, cls.type_name)
         return cls(files.tensors["basis_CD"], files.tensors["mean_D"], files.tensors["scale_C"], files.settings)
 

@@ -44,7 +44,7 @@ class Reference:
     licence: str
 
 
-def find_weights(weight: WeightFile, weights: str | Path | None, cache: Path | None = None) -> Path:
+def find_weights(weight: WeightFile, weights: str | Path | None, cache: str | Path | None = None) -> Path:
     """The file on this machine.
 
     Raises:
@@ -55,7 +55,7 @@ def find_weights(weight: WeightFile, weights: str | Path | None, cache: Path | N
             f"the codec needs {weight.file} ({weight.size}, licence {weight.licence}) of {weight.repository}: "
             "say where it is (its file, folder or bucket address)"
         )
-    return locate(weight, weights, cache)
+    return locate(weight, weights, Path(cache) if cache else None)
 
 
 def reference_to(weight: WeightFile, path: Path) -> Reference:

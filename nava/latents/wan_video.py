@@ -82,13 +82,13 @@ class WanVideoCodec:
             )
 
     @classmethod
-    def build(cls, config: VideoCodecConfig, cache: Path | None = None) -> Self:
+    def build(cls, config: VideoCodecConfig) -> Self:
         """Make the codec from the weights at ``config.weights``.
 
         Raises:
             InputError: the file is missing, damaged, or not the autoencoder of Wan 2.2.
         """
-        path = find_weights(WEIGHT, config.weights, cache)
+        path = find_weights(WEIGHT, config.weights, config.weights_cache)
         autoencoder = load_autoencoder(path, DTYPES[config.wan.dtype])
         return cls(autoencoder, config.wan, reference_to(WEIGHT, path))
 
@@ -135,7 +135,7 @@ class WanVideoCodec:
         write_reference(directory, self.type_name, asdict(self.settings), self.reference, self.identity)
 
     @classmethod
-    def load(cls, directory: Path, weights: str | Path | None = None, *, cache: Path | None = None) -> Self:
+    def load(cls, directory: Path, weights: str | Path | None = None, cache: str | Path | None = None) -> Self:
         """Read what ``save`` wrote, find the weights and compare them with the reference.
 
         Args:

@@ -9,7 +9,7 @@ import torch
 from nava.artifacts.clip_manifest import kept_rows
 from nava.config.conditioning import ConditioningConfig
 from nava.config.encoding import EncodingConfig
-from nava.config.latents import LatentsConfig, VideoCodecConfig
+from nava.config.latents import AudioCodecConfig, LatentsConfig, VideoCodecConfig, WanVideoConfig
 from nava.data import clip_encoder
 from nava.data.clip_encoder import (
     Corpus,
@@ -24,6 +24,7 @@ from nava.data.clip_media import read_wav
 from nava.data.shards import is_written
 from nava.runtime.errors import InputError
 from tests.data.flash_corpus import write_flash_corpus
+from tests.latents.original_layouts import write_small_weights
 
 LATENTS = LatentsConfig(video=VideoCodecConfig(fit_clips=12, fit_blocks=1200, subspace_iterations=3))
 CONFIG = EncodingConfig(clips_per_shard=8, clips_per_batch=4)
@@ -206,3 +207,40 @@ def test_the_sample_for_fitting_follows_the_seed(corpus: Corpus) -> None:
     assert drawn[0] != drawn[1]
     assert drawn[0] == sorted(drawn[0]) == [clip["clip_id"] for clip in clip_encoder._sample(clips, 5, 0)]
     assert len(clip_encoder._sample(clips, 1000, 0)) == len(clips)
+
+
+def test_codecs_of_published_weights_encode_a_corpus(corpus: Corpus, tmp_path: Path) -> None:
+    """Random weights of small width in the original files' layout: everything but the quality is as with the real."""
+    from safetensors.torch import load_file
+
+    weights = str(write_small_weights(tmp_path / "weights"))
+    latents = LatentsConfig(
+        video=VideoCodecConfig(type="wan_video", weights=weights, wan=WanVideoConfig(dtype="float32")),
+        audio=AudioCodecConfig(type="ltx_audio", weights=weights),
+    )
+    few = Corpus(corpus.folder, corpus.of("heldout")[:2], 1)
+    training = Corpus(corpus.folder, [*corpus.of("train")[:1], *few.clips], 1)
+    made = fitted_encoders(tmp_path / "shards", training, latents, ConditioningConfig(), seed=0)
+    again = fitted_encoders(tmp_path / "shards", training, latents, ConditioningConfig(), seed=0)
+    assert again.identities == made.identities
+    with pytest.raises(InputError, match="the codec needs Wan2"):
+        load_encoders(tmp_path / "shards" / "codec")
+
+    (plan,) = plan_corpus(few, made.codecs, 8)
+    assert plan.path == "v13x4x4-a52/00000.safetensors"
+    entries = encode_shard(tmp_path, plan, few, made, CONFIG)
+    assert {(entry.video_shape, entry.audio_shape) for entry in entries} == {((48, 13, 4, 4), (52, 8))}
+    tensors = load_file(tmp_path / plan.path)
+    assert tensors["video_BCTHW"].shape == (2, 48, 13, 4, 4)
+    assert tensors["audio_BLC"].shape == (2, 52, 8)
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+    report = measure_reconstruction(few, made.codecs, limit=1, seed=0)
+    assert report["codecs"] == made.codecs.identities
+    assert report["video"]["n"] == report["audio"]["n"] == 1
+    # Random weights make noise, and the figures say so.
+    assert 3 < report["video"]["psnr_db"] < 20
+    assert -0.2 < report["video"]["ssim"] < 0.5
+    assert 1 < report["audio"]["mel_error_db"] < 60
+    assert report["audio"]["without_envelope"] == 0
+    assert -1 <= report["audio"]["envelope_correlation"] <= 1
