@@ -2,34 +2,42 @@
 
 ::
 
-    model.safetensors   the weights
-    config.json         the model's architecture
-    generation.json     clip size and sampler settings that it was evaluated with
-    codec/              the fitted codecs and the text encoder's settings, as the latent shards carried them
-    README.md           model card: what it is for, how well it does, licences
-    package.json        this module's schema: the contents with their hashes, and what it was made from
-    signature.json      Sigstore bundle (OpenSSF model signing) over all of the above
+    model.safetensors      the weights; large ones as model-00001-of-0000N.safetensors with model.safetensors.index.json
+    config.json            the model's architecture
+    generation.json        clip size, longest clip and sampler settings that it was evaluated with
+    negative_prompts.json  optional: the texts that the release mode guides away from
+    codec/                 video/, audio/, text/, optionally timbre/: codecs and encoders, each with its config.json.
+                           Published weights are referred to (file, sha256, size, repository, licence), not contained
+    README.md              model card: what it is for, how well it does, licences
+    package.json           this module's schema: the contents with their hashes, and what it was made from
+    signature.json         Sigstore bundle (OpenSSF model signing) over all of the above
 
-The package's sha256 covers everything but the signature, which is different each time it is made.
+The package's sha256 covers everything but the signature, which is different each time it is made. Weights are linked or
+copied, never read into memory.
 """
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from nava.artifacts.licences import licence_section
 from nava.artifacts.signature import SignatureRefused, SigningKey, sign_folder, verify_folder
+from nava.artifacts.weight_files import INDEX_SUFFIX, shard_map
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_bytes, sha256_file
-from nava.runtime.storage import write_json, write_text
+from nava.runtime.storage import link_or_copy, read_json, write_json, write_text
 
 KIND = "model_package"
 SCHEMA_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_INDEX = f"model{INDEX_SUFFIX}"
 CONFIG_FILE = "config.json"
 CODEC_FOLDER = "codec"
 GENERATION_FILE = "generation.json"
+NEGATIVE_PROMPTS_FILE = "negative_prompts.json"
 CARD_FILE = "README.md"
 DESCRIPTION_FILE = "package.json"
 SIGNATURE_FILE = "signature.json"
@@ -63,8 +71,9 @@ class ModelPackage:
 
     @property
     def weights(self) -> Path:
-        """The weights (safetensors)."""
-        return self.folder / WEIGHTS_FILE
+        """The weights: a safetensors file, or the index of several."""
+        index = self.folder / WEIGHTS_INDEX
+        return index if index.is_file() else self.folder / WEIGHTS_FILE
 
     @property
     def model_config(self) -> Path:
@@ -78,8 +87,14 @@ class ModelPackage:
 
     @property
     def codec(self) -> Path:
-        """The folder of the codecs and the text encoder."""
+        """The folder of the codecs and the encoders."""
         return self.folder / CODEC_FOLDER
+
+    @property
+    def negative_prompts(self) -> Path | None:
+        """The texts that the release mode guides away from, if the package has them (JSON)."""
+        path = self.folder / NEGATIVE_PROMPTS_FILE
+        return path if path.is_file() else None
 
 
 def write_package(
@@ -93,14 +108,14 @@ def write_package(
     licence: str,
     sources: dict[str, str],
 ) -> str:
-    """Fill an empty folder with everything but the signature; return the package's sha256.
+    """Fill an empty folder from a checkpoint of training. Arguments and errors else as of `assemble_package`.
 
     Args:
         folder: exists and is empty.
         checkpoint: folder with ``model.safetensors`` and ``model_config.json``.
-        codec: folder of the codecs; copied whole.
-        generation: latent shapes `video_shape` and `audio_shape`, `fps`, and the `sampler` settings.
-        card: text of the model card; must not depend on time or place, since it is part of the hash.
+        codec: folder of the codecs.
+        generation: clip size and sampler settings.
+        card: text of the model card.
         model_name: name of the registered model.
         licence: SPDX id of the weights' licence.
         sources: sha256 of what the package is made from, by artifact kind.
@@ -116,14 +131,65 @@ def write_package(
             )
     if not codec.is_dir():
         raise InputError(f"the latent shards have no codec folder ({codec}): run the encode step again")
-    shutil.copyfile(weights, folder / WEIGHTS_FILE)
-    shutil.copyfile(config, folder / CONFIG_FILE)
-    shutil.copytree(codec, folder / CODEC_FOLDER, copy_function=shutil.copyfile)
+    return assemble_package(
+        folder,
+        weights=weights,
+        config=read_json(config),
+        codec=codec,
+        generation=generation,
+        card=card,
+        model_name=model_name,
+        licence=licence,
+        sources=sources,
+    )
+
+
+def assemble_package(
+    folder: Path,
+    *,
+    weights: Path,
+    config: dict[str, Any],
+    codec: Path,
+    generation: dict[str, Any],
+    card: str,
+    model_name: str,
+    licence: str,
+    sources: dict[str, str],
+    negative_prompts: dict[str, str] | None = None,
+) -> str:
+    """Fill an empty folder with everything but the signature; return the package's sha256.
+
+    Args:
+        folder: exists and is empty.
+        weights: a safetensors file, or the index of several, which are taken along.
+        config: the model's architecture.
+        codec: folder of the codecs and encoders; taken whole.
+        generation: latent shapes `video_shape` and `audio_shape`, `fps`, `max_seconds`, and the `sampler` settings.
+        card: text of the model card; must not depend on time or place, since it is part of the hash. The licences of
+            weights that the codecs refer to are added to it.
+        model_name: name of the registered model.
+        licence: SPDX id of the weights' licence.
+        sources: sha256 of what the package is made from, by artifact kind.
+        negative_prompts: texts that the release mode guides away from, by modality.
+
+    Raises:
+        InputError: a file is missing, a codec's is a link, or a description of a codec is damaged.
+    """
+    for source, name in _weight_files(weights):
+        link_or_copy(source, folder / name)
+    write_json(folder / CONFIG_FILE, config)
+    for path in _codec_files(codec):
+        copy = folder / CODEC_FOLDER / path.relative_to(codec)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
     write_json(folder / GENERATION_FILE, generation)
-    write_text(folder / CARD_FILE, card)
+    if negative_prompts is not None:
+        write_json(folder / NEGATIVE_PROMPTS_FILE, negative_prompts)
+    write_text(folder / CARD_FILE, card + licence_section(codec))
     description = PackageDescription(model_name, licence, dict(sorted(sources.items())), _file_hashes(folder))
     write_json(folder / DESCRIPTION_FILE, asdict(description))
-    return package_sha256(folder)
+    hashes = description.files | {DESCRIPTION_FILE: sha256_file(folder / DESCRIPTION_FILE)}
+    return _sha256_of(hashes)
 
 
 def sign_package(folder: Path, key: SigningKey) -> None:
@@ -137,8 +203,7 @@ def sign_package(folder: Path, key: SigningKey) -> None:
 
 def package_sha256(folder: Path) -> str:
     """The content address: sha256 over the paths and hashes of all files but the signature."""
-    lines = [f"{path}\0{digest}\n" for path, digest in _file_hashes(folder, but=(SIGNATURE_FILE,)).items()]
-    return sha256_bytes("".join(lines).encode())
+    return _sha256_of(_file_hashes(folder, but=(SIGNATURE_FILE,)))
 
 
 def load_package(folder: Path, public_key: Path, expected_sha256: str | None = None) -> ModelPackage:
@@ -175,7 +240,36 @@ def read_description(folder: Path) -> PackageDescription:
     return PackageDescription(**value)
 
 
+def _weight_files(weights: Path) -> Iterator[tuple[Path, str]]:
+    """The files of the weights and their names in the package; shards keep theirs, because the index has them."""
+    if not weights.is_file():
+        raise InputError(f"no weights at {weights}")
+    if not weights.name.endswith(INDEX_SUFFIX):
+        yield weights.resolve(), WEIGHTS_FILE
+        return
+    yield weights.resolve(), WEIGHTS_INDEX
+    for shard in sorted(set(shard_map(weights).values())):
+        if not (weights.parent / shard).is_file():
+            raise InputError(f"{weights} names {shard}, which is not beside it")
+        yield (weights.parent / shard).resolve(), shard
+
+
+def _codec_files(codec: Path) -> list[Path]:
+    if not codec.is_dir():
+        raise InputError(f"no codec folder at {codec}")
+    found = sorted(codec.rglob("*"))
+    if links := [path for path in found if path.is_symlink()]:
+        raise InputError(f"{links[0]} is a link: a package holds files only; copy what it leads to")
+    return [path for path in found if path.is_file()]
+
+
 def _file_hashes(folder: Path, but: tuple[str, ...] = ()) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in files}
     return {name: sha256_file(path) for name, path in names.items() if name not in but}
+
+
+def _sha256_of(hashes: dict[str, str]) -> str:
+    # The order of paths, folder by folder, which is not the order of their texts.
+    paths = sorted(hashes, key=lambda path: path.split("/"))
+    return sha256_bytes("".join(f"{path}\0{hashes[path]}\n" for path in paths).encode())

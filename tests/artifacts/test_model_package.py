@@ -1,8 +1,10 @@
+import hashlib
 import json
 
 import pytest
 
 from nava.artifacts.model_package import (
+    assemble_package,
     load_package,
     package_sha256,
     read_description,
@@ -10,6 +12,7 @@ from nava.artifacts.model_package import (
     write_package,
 )
 from nava.artifacts.signature import SignatureRefused, ensure_signing_key
+from nava.artifacts.weight_files import shard_map
 from nava.runtime.errors import InputError
 
 SOURCES = {"checkpoint": "c" * 64, "shards": "s" * 64}
@@ -142,3 +145,105 @@ def test_a_description_of_another_schema_is_refused(package, change, message):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(InputError, match=message):
         read_description(package)
+
+
+def assemble(folder, weights, codec, **changes):
+    folder.mkdir()
+    arguments = {
+        "weights": weights,
+        "config": {"dim": 8},
+        "codec": codec,
+        "generation": GENERATION,
+        "card": "# card\n",
+        "model_name": "nava",
+        "licence": "MIT",
+        "sources": {},
+    }
+    return assemble_package(folder, **{**arguments, **changes})
+
+
+@pytest.fixture
+def shards(tmp_path):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for number in (1, 2):
+        (folder / f"nava-{number}.safetensors").write_bytes(b"%d" % number)
+    weight_map = {"a": "nava-1.safetensors", "b": "nava-2.safetensors"}
+    (folder / "nava.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    return folder / "nava.safetensors.index.json"
+
+
+def test_weights_in_shards_come_with_their_index(tmp_path, made_from, shards, key):
+    sha256 = assemble(tmp_path / "package", shards, made_from["codec"])
+    sign_package(tmp_path / "package", key)
+    loaded = load_package(tmp_path / "package", key.public, sha256)
+    assert loaded.weights.name == "model.safetensors.index.json"
+    assert shard_map(loaded.weights)["b"] == "nava-2.safetensors"
+    assert (loaded.folder / "nava-2.safetensors").read_bytes() == b"2"
+    (loaded.folder / "nava-2.safetensors").write_bytes(b"3")
+    with pytest.raises(SignatureRefused, match=r"nava-2\.safetensors"):
+        load_package(tmp_path / "package", key.public)
+
+
+def test_weights_are_linked_and_not_copied(tmp_path, made_from, shards):
+    assemble(tmp_path / "package", shards, made_from["codec"])
+    assert (tmp_path / "package" / "nava-1.safetensors").samefile(shards.parent / "nava-1.safetensors")
+    (tmp_path / "link.safetensors").symlink_to(shards.parent / "nava-1.safetensors")
+    assemble(tmp_path / "other", tmp_path / "link.safetensors", made_from["codec"])
+    assert not (tmp_path / "other" / "model.safetensors").is_symlink()
+    assert (tmp_path / "other" / "model.safetensors").read_bytes() == b"1"
+
+
+def test_a_shard_that_is_missing_is_named(tmp_path, made_from, shards):
+    (shards.parent / "nava-2.safetensors").unlink()
+    with pytest.raises(InputError, match=r"names nava-2\.safetensors, which is not beside it"):
+        assemble(tmp_path / "package", shards, made_from["codec"])
+    with pytest.raises(InputError, match="no weights at"):
+        assemble(tmp_path / "other", tmp_path / "nowhere.safetensors", made_from["codec"])
+
+
+def test_links_among_the_codecs_are_refused(tmp_path, made_from, shards):
+    (made_from["codec"] / "video" / "weights.pth").symlink_to("/etc/passwd")
+    with pytest.raises(InputError, match=r"weights\.pth is a link"):
+        assemble(tmp_path / "package", shards, made_from["codec"])
+
+
+def test_the_card_lists_the_licence_of_every_referenced_file(tmp_path, made_from, shards):
+    reference = {
+        "file": "ltx.safetensors",
+        "sha256": "5" * 64,
+        "size_bytes": 9,
+        "repository": "Lightricks/LTX-2.3",
+        "licence": "LTX-2 Community License",
+    }
+    (made_from["codec"] / "audio").mkdir()
+    (made_from["codec"] / "audio" / "config.json").write_text(json.dumps({"reference": reference}))
+    assemble(tmp_path / "package", shards, made_from["codec"])
+    card = (tmp_path / "package" / "README.md").read_text()
+    assert card.startswith("# card\n")
+    assert "| audio | ltx.safetensors | Lightricks/LTX-2.3 | LTX-2 Community License |" in card
+    assert "not an open-source licence" in card
+
+
+def test_negative_prompts_are_optional(tmp_path, made_from, shards, key):
+    texts = {"video": "blurred", "audio": "muffled", "joint": "both"}
+    for name, given in (("with", texts), ("without", None)):
+        assemble(tmp_path / name, shards, made_from["codec"], negative_prompts=given)
+        sign_package(tmp_path / name, key)
+    found = load_package(tmp_path / "with", key.public).negative_prompts
+    assert found is not None
+    assert json.loads(found.read_text()) == texts
+    assert load_package(tmp_path / "without", key.public).negative_prompts is None
+
+
+def test_the_hash_does_not_depend_on_how_it_was_made(tmp_path, made_from):
+    """Folders sort before files whose names go on after theirs; a package of the first release keeps its address."""
+    (made_from["codec"] / "video.txt").write_text("beside the folder video")
+    made = build(tmp_path / "package", made_from)
+    assert made == package_sha256(tmp_path / "package")
+    files = sorted(path for path in (tmp_path / "package").rglob("*") if path.is_file())
+    lines = [
+        f"{path.relative_to(tmp_path / 'package').as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+        for path in files
+    ]
+    assert made == hashlib.sha256("".join(lines).encode()).hexdigest()
