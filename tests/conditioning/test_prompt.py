@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 from nava.conditioning.prompt import (
     CAPTION_PATTERN,
     PromptError,
+    SpeechSpan,
     StructuredPrompt,
     parse_prompt,
+    prompt_text,
+    speech_in,
     speech_spans,
     validate_prompt,
 )
+from nava.runtime.errors import InputError
 
 FULL = StructuredPrompt(
     visual="A woman in a red coat sits at a table.",
@@ -127,3 +131,91 @@ def test_render_refuses_what_it_could_not_parse() -> None:
 def test_speech_spans() -> None:
     assert speech_spans("a <S> one <E> b <S>two\nthree<E>") == ["one", "two\nthree"]
     assert speech_spans("nothing said") == []
+
+
+SPOKEN = StructuredPrompt(
+    visual="Two people at a table.",
+    audio="Soft rain. Anna (woman, cheerful, fast, left): <S>Hello<E> Ben: <S>Hi<E> over the rain",
+)
+
+
+def test_spans_of_a_structured_prompt() -> None:
+    anna = SpeechSpan("Hello", "Anna", "woman", "cheerful", "fast", "left")
+    assert SPOKEN.spans == [anna, SpeechSpan("Hi", "Ben")]
+    text = SPOKEN.render()
+    assert speech_in(text) == SPOKEN.spans
+    assert [text[span.start : span.end] for span in speech_in(text)] == ["<S>Hello<E>", "<S>Hi<E>"]
+
+
+def test_a_label_is_no_speaker() -> None:
+    assert speech_in("Visual: a bar\nAudio: <S>Hello<E>") == [SpeechSpan("Hello")]
+    assert speech_in("Visual: a bar\nAudio: Anna: <S>Hello<E>") == [SpeechSpan("Hello", "Anna")]
+    assert speech_in("Anna: <S>Hello<E>") == [SpeechSpan("Hello", "Anna")]
+
+
+def test_attributes_are_held_to_the_template_in_labelled_prompts_only() -> None:
+    speech = "A girl (about five, in red, smiling): <S>Hello<E>"
+    assert parse_prompt(speech) == StructuredPrompt(visual=speech)
+    assert speech_in(speech) == [SpeechSpan("Hello", "A girl")]
+    text = f"Visual: a garden\nAudio: {speech}"
+    for read in (parse_prompt, speech_in):
+        with pytest.raises(PromptError, match=r"line 2, column 28: 'about five' and 'in red' both say") as caught:
+            read(text)
+        assert text[caught.value.position :].startswith("in red")
+
+
+def test_json_of_a_prompt() -> None:
+    value = SPOKEN.to_json()
+    assert value == {
+        "visual": "Two people at a table.",
+        "audio": [
+            "Soft rain.",
+            {
+                "words": "Hello",
+                "speaker": "Anna",
+                "voice": "woman",
+                "emotion": "cheerful",
+                "rate": "fast",
+                "position": "left",
+            },
+            {"words": "Hi", "speaker": "Ben"},
+            "over the rain",
+        ],
+    }
+    assert StructuredPrompt.from_json(value) == SPOKEN
+    assert StructuredPrompt(audio="rain").to_json() == {"audio": "rain"}
+    assert StructuredPrompt.from_json({"audio": "rain"}) == StructuredPrompt(audio="rain")
+
+
+@given(words.filter(lambda text: not set(text) & set(".,;!?。，；！？、…()（）\"”'’-：")), words, words)
+def test_json_round_trip(audio: str, visual: str, said: str) -> None:
+    if said:
+        prompt = StructuredPrompt.from_json({"visual": visual, "audio": [audio, {"words": said, "speaker": "Anna"}]})
+        assert prompt.spans == [SpeechSpan(said, "Anna")]
+        assert StructuredPrompt.from_json(prompt.to_json()) == prompt
+
+
+def test_the_prompt_of_a_request() -> None:
+    plain = "他说：<S>你好<E>,  and leaves"
+    assert prompt_text(plain) == plain
+    assert prompt_text(SPOKEN.to_json()) == SPOKEN.render()
+    with pytest.raises(PromptError, match="without an <E>"):
+        prompt_text("<S>hi")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"visual": "a", "sound": "b"}, "a structured prompt is an object with visual, temporal, camera, audio"),
+        (["a"], "a structured prompt is an object"),
+        (3, "a structured prompt is an object"),
+        ({"visual": 3}, "part 'visual' of the prompt must be text, got 3"),
+        ({"audio": ["rain", 3]}, r"audio\[1\] must be an object with 'words'"),
+        ({}, "there is no text"),
+        ({"visual": "a Camera: b"}, "contains the label 'Camera:'"),
+        ({"audio": "<S>a"}, "without an <E>"),
+    ],
+)
+def test_json_that_is_no_prompt(value: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        prompt_text(value)
