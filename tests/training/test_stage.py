@@ -199,6 +199,6 @@ def test_a_wrong_setting_stops_before_anything_is_written(tmp_path: Path) -> Non
     job = stage_job(tmp_path / "new", "plain")
     with pytest.raises(InputError, match=r"training.threads is 0"):
         run_stage(replace(job, training=replace(job.training, threads=0)))
-    with pytest.raises(InputError, match=r"training.engine is ddp"):
+    with pytest.raises(InputError, match=r"training.engine is 'ddp'"):
         run_stage(replace(job, training=replace(job.training, engine="ddp")))
     assert not (tmp_path / "new").exists()
