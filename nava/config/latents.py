@@ -113,5 +113,11 @@ class LatentsConfig:
         require_at_least(self.video, "latents.video", video, 1)
         audio = ("channels", "sample_rate_hz", "window_samples", "hop_samples", "mel_bins", "frames_per_latent")
         require_at_least(self.audio, "latents.audio", (*audio, "fit_clips"), 1)
+        for name, codec, embedded in (
+            ("video", self.video, ("block_pca", "block_dct")),
+            ("audio", self.audio, ("mel_pca",)),
+        ):
+            given = bool(codec.weights) or codec.type in embedded
+            require(given, f"latents.{name}.weights", codec.weights, f"where the weights of {codec.type} are")
         self.video.wan.check("latents.video.wan")
         self.audio.ltx.check("latents.audio.ltx")

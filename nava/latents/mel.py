@@ -28,9 +28,22 @@ class MelAnalysis:
     hop_samples: int = 160
     mel_bins: int = 64
 
-    def centred_magnitudes(self, samples_BN: Tensor) -> Tensor:
-        """STFT magnitudes [B, N // hop + 1, window / 2 + 1]: the last frame is centred on the last hop's end."""
-        spectrum_BFT = torch.stft(
+    def magnitudes(self, samples_BN: Tensor) -> Tensor:
+        """STFT magnitudes [B, N / hop, window / 2 + 1] of samples whose number is a multiple of the hop."""
+        # A centred transform has one frame more than the signal has hops.
+        return self._spectrum(samples_BN)[..., :-1].abs().transpose(1, 2)
+
+    def mel(self, samples_BN: Tensor) -> Tensor:
+        """Mel amplitudes [B, N / hop, mel_bins]."""
+        return self.magnitudes(samples_BN) @ mel_filters(self).T
+
+    def centred_mel(self, samples_BN: Tensor) -> Tensor:
+        """Mel amplitudes [B, N // hop + 1, mel_bins] of samples on any device, the last frame centred on the end."""
+        return self._spectrum(samples_BN).abs().transpose(1, 2) @ mel_filters(self).T.to(samples_BN.device)
+
+    def _spectrum(self, samples_BN: Tensor) -> Tensor:
+        """Centred STFT [B, window / 2 + 1, N // hop + 1]."""
+        return torch.stft(
             samples_BN,
             self.window_samples,
             self.hop_samples,
@@ -39,19 +52,6 @@ class MelAnalysis:
             pad_mode="reflect",
             return_complex=True,
         )
-        return spectrum_BFT.abs().transpose(1, 2)
-
-    def magnitudes(self, samples_BN: Tensor) -> Tensor:
-        """STFT magnitudes [B, N / hop, window / 2 + 1] of samples whose number is a multiple of the hop."""
-        return self.centred_magnitudes(samples_BN)[:, :-1]
-
-    def mel(self, samples_BN: Tensor) -> Tensor:
-        """Mel amplitudes [B, N / hop, mel_bins]."""
-        return self.magnitudes(samples_BN) @ mel_filters(self).T
-
-    def centred_mel(self, samples_BN: Tensor) -> Tensor:
-        """Mel amplitudes [B, N // hop + 1, mel_bins] of samples on any device."""
-        return self.centred_magnitudes(samples_BN) @ mel_filters(self).T.to(samples_BN.device)
 
 
 @lru_cache(maxsize=8)

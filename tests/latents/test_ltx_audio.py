@@ -250,6 +250,15 @@ def test_tensors_of_other_models_do_no_harm(codec: LtxAudioCodec, tensors: dict[
     assert torch.equal(build(tmp_path).decode(latent), codec.decode(latent))
 
 
+def test_tensors_in_bfloat16_are_computed_with_in_float32(tensors: dict[str, Tensor], tmp_path: Path) -> None:
+    """As the published file stores them."""
+    metadata = {"config": json.dumps(ltx_config(SMALL_LTX_AUTOENCODER, VOCODER))}
+    save_file({name: tensor.bfloat16() for name, tensor in tensors.items()}, tmp_path / FILE, metadata)
+    codec = build(tmp_path)
+    assert {tensor.dtype for tensor in codec._vocoder.state_dict().values()} == {torch.float32}
+    assert codec.decode(torch.zeros(1, 3, 8)).dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("samples", "message"),
     [

@@ -80,6 +80,8 @@ def test_the_layout_agrees_with_what_is_known_of_the_published_file() -> None:
     assert len(ltx_generator_layout(LTX_VOCODER, "v", 128)) == 667
     assert len(ltx_generator_layout(LTX_EXTENSION, "v", 128)) == 557
     assert len(layout) == 102 + 667 + 557 + 3
+    # Two bytes each: the 348 MiB of the published file.
+    assert round(2 * sum(torch.Size(shape).numel() for shape in layout.values()) / 2**20) == 348
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -77,3 +77,13 @@ def test_start_phase_follows_the_seed() -> None:
     first, again, other = (griffin_lim(wanted, ANALYSIS, 2, 0.99, seed) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
+
+
+def test_the_centred_spectrogram_has_one_frame_more() -> None:
+    """The frame on the end of the last hop; on the others both agree."""
+    analysis = MelAnalysis()
+    samples = torch.randn(2, 3200, generator=torch.Generator().manual_seed(0))
+    centred = analysis.centred_mel(samples)
+    assert centred.shape == (2, 21, 64)
+    assert torch.allclose(centred[:, :-1], analysis.mel(samples), atol=1e-5)
+    assert analysis.centred_mel(samples[:, :-1]).shape == (2, 20, 64)

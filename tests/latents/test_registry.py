@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nava.config.latents import AudioCodecConfig, VideoCodecConfig
+from nava.config.latents import AudioCodecConfig, LatentsConfig, VideoCodecConfig
 from nava.latents.block_dct import BlockDctCodec
 from nava.latents.block_pca import BlockPcaCodec
 from nava.latents.ltx_audio import LtxAudioCodec
@@ -102,3 +102,16 @@ def test_embedded_codecs_need_no_location(block_pca: BlockPcaCodec, mel_pca: Mel
     codecs = Codecs(block_pca, mel_pca)
     save_codecs(codecs, tmp_path)
     assert load_codecs(tmp_path, tmp_path / "nowhere").identities == codecs.identities
+
+
+def test_settings_without_a_location_are_refused_before_a_run() -> None:
+    LatentsConfig().check()
+    LatentsConfig(VideoCodecConfig("wan_video", weights="hub"), AudioCodecConfig("ltx_audio", weights="hub")).check()
+    with pytest.raises(
+        InputError, match=r"latents\.video\.weights is ''; it must be where the weights of wan_video are"
+    ):
+        LatentsConfig(video=VideoCodecConfig("wan_video")).check()
+    with pytest.raises(
+        InputError, match=r"latents\.audio\.weights is ''; it must be where the weights of ltx_audio are"
+    ):
+        LatentsConfig(audio=AudioCodecConfig("ltx_audio")).check()
