@@ -117,7 +117,7 @@ def _locate(weights: str | Path, cache: Path | None) -> tuple[WeightFile, Path]:
             return ONNX, locate(ONNX, weights, cache)
         except WeightsMissing:
             raise not_torchscript from None
-    return (ONNX if path.suffix == Path(ONNX.file).suffix else TORCHSCRIPT), path
+    return (TORCHSCRIPT if zipfile.is_zipfile(path) else ONNX), path
 
 
 def load_exported(path: Path) -> Run:
