@@ -28,12 +28,12 @@ from bentoml.validators import ContentType
 from pydantic import BaseModel, ConfigDict, Field
 
 from nava.artifacts.model_package import load_package
-from nava.conditioning.prompt import validate_prompt
 from nava.config.generation import GenerationConfig
+from nava.generation.loading import load_generator
+from nava.generation.request import Request
 from nava.registry.package_store import fetch_package
 from nava.runtime.errors import InputError
 from nava.serving.command import KEY_VARIABLE, PACKAGE_VARIABLE, SHA256_VARIABLE
-from nava.serving.loading import load_model
 
 CLIP_FILE = "clip.mp4"
 
@@ -100,16 +100,17 @@ class NavaService:
         self._cache = tempfile.TemporaryDirectory(prefix="nava-package-")
         folder = fetch_package(settings.package, Path(self._cache.name))
         self.package = load_package(folder, settings.public_key, settings.sha256)
-        self.model = load_model(self.package)
+        self.generator = load_generator(self.package)
 
     @bentoml.api(input_spec=GenerateRequest)
     def generate(self, ctx: bentoml.Context, **request: Any) -> Annotated[Path, ContentType("video/mp4")]:
         """Generate a clip with sound from a prompt."""
         wanted = GenerateRequest(**request)
         try:
-            validate_prompt(wanted.prompt)
-            sampler = wanted.sampler(self.model.sampler)
-            clip = self.model.generator.generate([wanted.prompt], [wanted.seed], sampler)[0]
+            sampler = wanted.sampler(self.generator.sampler)
+            # The package's own size in whole latents: what the serve check holds the answer against.
+            asked = Request(wanted.prompt, wanted.seed, sampler=sampler, fit_sound=False)
+            (clip,) = self.generator.generate([asked])
         except InputError as error:
             raise InvalidArgument(str(error)) from error
         path = Path(ctx.temp_dir) / CLIP_FILE

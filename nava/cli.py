@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nava.console.generate_command import generate
 from nava.console.model_command import model
 from nava.runtime.errors import EXIT_FAILED, EXIT_WRONG_INPUT, NavaError
 
@@ -197,6 +198,7 @@ def serve(run_dir: Path, port: int) -> None:
 
 
 main.add_command(model)
+main.add_command(generate)
 
 
 def _existing(run_dir: Path) -> Path:

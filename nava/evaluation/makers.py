@@ -13,6 +13,7 @@ from nava.data.clip_encoder import Corpus
 from nava.data.shards import LatentShards
 from nava.evaluation.plan import Request
 from nava.generation.pipeline import GeneratedClip, Generator
+from nava.generation.request import Request as ClipRequest
 from nava.latents.length import VIDEO_FPS
 from nava.latents.registry import Codecs
 
@@ -31,8 +32,11 @@ class ModelClips:
 
     def __call__(self, requests: Sequence[Request]) -> list[GeneratedClip]:
         """Generate."""
-        prompts, seeds = [request.prompt for request in requests], [request.seed for request in requests]
-        return self.generator.generate(prompts, seeds, self.config)
+        # Whole latents, as the clips that these are compared with are decoded.
+        wanted = [
+            ClipRequest(request.prompt, request.seed, sampler=self.config, fit_sound=False) for request in requests
+        ]
+        return list(self.generator.generate(wanted))
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,12 @@ class ServiceAnswers:
 def expected_clip(package: ModelPackage) -> ClipSize:
     """The size of the clips that a package makes, found by decoding empty latents with its own codecs."""
     settings, codecs = read_json(package.generation), load_codecs(package.codec)
-    samples = codecs.audio.decode(torch.zeros(1, *settings["audio_shape"])).shape[1]
+    samples = codecs.audio.decode(torch.zeros(1, *settings["audio_shape"])).shape[-1]
+    rate = codecs.audio.output_sample_rate_hz
     if settings["video_shape"] is None:
-        return ClipSize(0, 0, 0, 0.0, samples, codecs.audio.sample_rate_hz)
+        return ClipSize(0, 0, 0, 0.0, samples, rate)
     _, frames, height, width, _ = codecs.video.decode(torch.zeros(1, *settings["video_shape"])).shape
-    return ClipSize(frames, height, width, float(settings["fps"]), samples, codecs.audio.sample_rate_hz)
+    return ClipSize(frames, height, width, float(settings["fps"]), samples, rate)
 
 
 def ask(url: str, config: ServingConfig, expected: ClipSize, package_sha256: str, log: Path) -> ServiceAnswers:

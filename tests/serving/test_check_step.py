@@ -83,7 +83,7 @@ def test_the_identity_follows_the_code_of_the_service(step, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("file", "served"),
     [
-        ("serving/loading.py", True),
+        ("generation/loading.py", True),
         ("generation/sampler.py", True),
         ("model/backbone.py", True),
         ("latents/registry.py", True),

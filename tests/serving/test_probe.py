@@ -3,11 +3,14 @@
 import httpx
 import pytest
 
+from nava.artifacts.model_package import load_package
 from nava.config.serving import ServingConfig
 from nava.generation.media import write_mp4
 from nava.serving import probe
-from nava.serving.probe import ClipSize, ask
+from nava.serving.probe import ClipSize, ask, expected_clip
 from nava.serving.process import ServiceFailed
+from tests.serving.tiny_package import FRAMES, SAMPLES
+from tests.serving.tiny_package import SIZE as PIXELS
 
 SHA = "a" * 64
 SIZE = ClipSize(frames=4, height=32, width=32, fps=24.0, samples=1600, sample_rate_hz=16_000)
@@ -100,3 +103,8 @@ def test_a_service_that_hangs_up_is_an_error_with_its_log(tmp_path, monkeypatch)
     (tmp_path / "log").write_text("out of memory\n")
     with pytest.raises(ServiceFailed, match=r"(?s)did not answer.*out of memory"):
         asked(tmp_path)
+
+
+def test_the_expected_clip_is_of_the_packages_own_size(tiny_package):
+    package = load_package(tiny_package.folder, tiny_package.key.public)
+    assert expected_clip(package) == ClipSize(FRAMES, PIXELS, PIXELS, 24.0, SAMPLES, 16_000)

@@ -1,0 +1,232 @@
+"""A model package becomes a generator: one call, on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nava.artifacts.model_package import NEGATIVE_PROMPTS_FILE, ModelPackage, package_sha256, read_description
+from nava.config.generation import GenerationConfig, GuidanceScales
+from nava.config.model import ModelConfig
+from nava.generation.pipeline import DEFAULT_MAX_SECONDS, Generator
+from nava.generation.provenance import Origin
+from nava.runtime.errors import InputError
+from nava.runtime.hashing import sha256_file, sha256_json
+from nava.runtime.storage import read_json
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from nava.conditioning.timbre import TimbreEncoder
+
+C = TypeVar("C")
+K = TypeVar("K")
+NEGATIVE_PROMPTS = ("video", "audio", "joint")
+TEXT_FOLDER, TIMBRE_FOLDER = "text", "timbre"
+
+
+def load_generator(
+    package: Path | ModelPackage,
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    *,
+    cache: Path | None = None,
+    fp8: bool = False,
+    offload_group: int = 0,
+    compile_blocks: bool = False,
+) -> Generator:
+    """Load everything that generation needs.
+
+    Args:
+        package: a package that `load_package` has verified; or a folder, of which only the hashes are checked, not
+            whose they are.
+        weights: where published weights lie that codecs and encoders refer to (see `nava.artifacts.weight_files`).
+        device: where to compute.
+        dtype: type of the transformer's weights; None keeps float32.
+        cache: where files of a bucket are kept.
+        fp8: hold the blocks' linear maps in eight bits, rounding them where they are stored wider.
+        offload_group: keep the transformer's blocks on the host and bring so many at a time to the device; 0 keeps all
+            there. The text encoder then computes on the host too.
+        compile_blocks: compile the transformer's blocks when they first run.
+
+    Raises:
+        InputError: weights, codecs or settings do not fit together, are missing, or this release does not know them.
+    """
+    import torch
+
+    from nava.conditioning.text import load_text_encoder
+    from nava.latents.registry import load_codecs
+    from nava.model.compilation import compile_model
+    from nava.model.offload import offload_blocks
+
+    if isinstance(package, Path):
+        package = _unsigned(package)
+    config = _typed(package.model_config, ModelConfig)
+    settings = _settings(package)
+    model = _load_model(package, config, "cpu" if offload_group else device, dtype, fp8, device)
+    if offload_group:
+        offload_blocks(model, device, offload_group)
+    if compile_blocks:
+        compile_model(model)
+    codecs = load_codecs(package.codec, weights, cache)
+    reader = "cpu" if offload_group else device
+    text = load_text_encoder(package.codec / TEXT_FOLDER, weights, device=reader, cache=cache)
+    timbre = _timbre(package, weights, cache)
+    # A voice's slot is counted in the model's rows; without voices the model fills up what is missing.
+    fits = text.rows == config.text_len if config.speaker_dim else text.rows <= config.text_len
+    if text.width != config.text_dim or not fits:
+        raise InputError(
+            f"{package.folder}: the text encoder gives {text.rows} rows of {text.width}, but the model takes "
+            f"{config.text_len} of {config.text_dim}"
+        )
+    if timbre is not None and timbre.width != config.speaker_dim:
+        raise InputError(
+            f"{package.folder}: the timbre encoder gives {timbre.width} values, but the model takes "
+            f"{config.speaker_dim}"
+        )
+    identities = {**codecs.identities, TEXT_FOLDER: text.identity}
+    if timbre is not None:
+        identities[TIMBRE_FOLDER] = timbre.identity
+    video_shape, audio_shape = settings["video_shape"], settings["audio_shape"]
+    return Generator(
+        model=model,
+        text_encoder=text,
+        video_codec=_placed(codecs.video, device),
+        audio_codec=_placed(codecs.audio, device),
+        video_shape=None if video_shape is None else tuple(video_shape),
+        audio_shape=None if audio_shape is None else tuple(audio_shape),
+        fps=float(settings["fps"]),
+        sampler=sampler_settings(settings["sampler"]),
+        timbre_encoder=timbre,
+        speech_slots=config.speaker_dim > 0,
+        max_seconds=float(settings.get("max_seconds") or DEFAULT_MAX_SECONDS),
+        negative_prompts=_negative_prompts(package, weights),
+        device=torch.device(device),
+        origin=_origin(package, identities, "fp8" if fp8 else str(dtype or torch.float32).removeprefix("torch.")),
+    )
+
+
+def sampler_settings(value: dict[str, Any]) -> GenerationConfig:
+    """Sampler settings from JSON. InputError for a setting that this release does not know."""
+    known = {field.name for field in fields(GenerationConfig)}
+    if unknown := set(value) - known:
+        raise InputError(
+            f"the package has sampler settings that this release does not know: {', '.join(sorted(unknown))}"
+        )
+    settings = dict(value)
+    for modality in ("video", "audio"):
+        if modality in settings:
+            settings[modality] = GuidanceScales(**settings[modality])
+    return GenerationConfig(**settings)
+
+
+def _load_model(
+    package: ModelPackage,
+    config: ModelConfig,
+    home: str | torch.device,
+    dtype: torch.dtype | None,
+    fp8: bool,
+    device: str | torch.device,
+) -> nn.Module:
+    """The transformer with its weights at home; products in eight bits are those that `device` is best at."""
+    import torch
+
+    from nava.model.architecture import build_model
+    from nava.model.fp8 import best_kernel, with_empty_fp8_
+    from nava.model.weights.load import load_weights
+
+    # On the meta device nothing is allocated: the tensors of the file become the model's own.
+    model = build_model(config, device="meta")
+    if fp8:
+        with_empty_fp8_(model, best_kernel(torch.device(device)))
+    try:
+        load_weights(model, package.weights, device=home, dtype=dtype)
+    except InputError as error:
+        raise InputError(f"the weights of {package.folder} do not fit its config.json: {error}") from error
+    return model.eval().requires_grad_(False)
+
+
+def _placed(codec: K, device: str | torch.device) -> K:
+    """The codec with its weights on the device; embedded codecs stay on the CPU, where they are fast enough."""
+    move = getattr(codec, "to", None)
+    return codec if move is None else move(device)
+
+
+def _timbre(package: ModelPackage, weights: str | Path | None, cache: Path | None) -> TimbreEncoder | None:
+    from nava.conditioning.timbre import load_timbre_encoder
+
+    folder = package.codec / TIMBRE_FOLDER
+    return load_timbre_encoder(folder, weights, cache=cache) if folder.is_dir() else None
+
+
+def _negative_prompts(package: ModelPackage, weights: str | Path | None) -> Mapping[str, str] | None:
+    """The texts of mode release: the package's own, or those that lie beside the published weights."""
+    if package.negative_prompts is not None:
+        return _read_negative_prompts(package.negative_prompts)
+    if weights is None or "://" in str(weights):
+        return None
+    place = Path(weights).expanduser()
+    file = (place if place.is_dir() else place.parent) / NEGATIVE_PROMPTS_FILE
+    return _read_negative_prompts(file) if file.is_file() else None
+
+
+def _read_negative_prompts(file: Path) -> Mapping[str, str]:
+    try:
+        value = read_json(file)
+        texts = {name: value[name] for name in NEGATIVE_PROMPTS}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} must be a JSON object with the keys {', '.join(NEGATIVE_PROMPTS)}") from error
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise InputError(f"{file}: the values of {', '.join(NEGATIVE_PROMPTS)} must be text")
+    return texts
+
+
+def _settings(package: ModelPackage) -> dict[str, Any]:
+    """``generation.json``. InputError where it lacks what every package has."""
+    try:
+        settings: dict[str, Any] = read_json(package.generation)
+        missing = {"video_shape", "audio_shape", "fps", "sampler"} - settings.keys()
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"{package.generation} cannot be read: {error}") from error
+    if missing:
+        raise InputError(f"{package.generation} lacks {', '.join(sorted(missing))}")
+    return settings
+
+
+def _unsigned(folder: Path) -> ModelPackage:
+    """A package of which every file is as its own description says, whoever wrote that."""
+    if not folder.is_dir():
+        raise InputError(f"no model package at {folder}")
+    description = read_description(folder)
+    for name, digest in description.files.items():
+        file = folder / name
+        if not file.is_file():
+            raise InputError(f"{folder} lacks {name}: copy the package again, it is not whole")
+        if sha256_file(file) != digest:
+            raise InputError(f"{file} is not the file that the package was made with: copy the package again")
+    return ModelPackage(folder, package_sha256(folder), description)
+
+
+def _origin(package: ModelPackage, identities: Mapping[str, str], precision: str) -> Origin:
+    files = {name: digest for name, digest in package.description.files.items() if name.endswith(".safetensors")}
+    own = {name: digest for name, digest in files.items() if not name.startswith(f"{package.codec.name}/")}
+    return Origin(
+        name=package.description.model_name,
+        package_sha256=package.sha256,
+        weights_sha256=next(iter(own.values())) if len(own) == 1 else sha256_json(own),
+        licence=package.description.licence,
+        precision=precision,
+        parts=dict(identities),
+    )
+
+
+def _typed(path: Path, schema: type[C]) -> C:
+    """The settings of a configuration file. InputError for a setting that its schema lacks."""
+    value: dict[str, Any] = read_json(path)
+    if unknown := set(value) - {field.name for field in fields(schema)}:  # type: ignore[arg-type]
+        raise InputError(f"{path.name} has settings that this release does not know: {', '.join(sorted(unknown))}")
+    return schema(**value)

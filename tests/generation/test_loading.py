@@ -1,0 +1,148 @@
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nava.artifacts.model_package import ModelPackage, load_package, read_description
+from nava.artifacts.signature import SignatureRefused
+from nava.config.generation import GenerationConfig, GuidanceScales
+from nava.generation.loading import load_generator, sampler_settings
+from nava.generation.request import Request
+from nava.runtime.errors import InputError
+from tests.generation.voice_package import MODEL, NEGATIVE_PROMPTS, PROMPT, SAMPLER
+
+
+def verified(package):
+    return load_package(package.folder, package.key.public, package.sha256)
+
+
+@pytest.fixture
+def copied(voice_package, tmp_path):
+    """A copy of the package that a test may change."""
+    return Path(shutil.copytree(voice_package.folder, tmp_path / "package"))
+
+
+def unverified(folder):
+    """The package as it would be after a verification that something slipped through."""
+    return ModelPackage(folder, "0" * 64, read_description(folder))
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_verified_package_is_loaded_whole(voice_package):
+    generator = load_generator(verified(voice_package))
+    assert generator.sampler == SAMPLER
+    assert generator.max_seconds == 3.0
+    assert generator.speech_slots
+    assert generator.negative_prompts == NEGATIVE_PROMPTS
+    assert generator.timbre_encoder.width == MODEL.speaker_dim
+    assert not generator.model.training
+    assert not any(parameter.requires_grad for parameter in generator.model.parameters())
+    description = read_description(voice_package.folder)
+    assert generator.origin.package_sha256 == voice_package.sha256
+    assert generator.origin.weights_sha256 == description.files["model.safetensors"]
+    assert (generator.origin.name, generator.origin.licence) == ("nava-tiny", "Apache-2.0")
+
+
+def test_two_loads_generate_the_same_clip(voice_package):
+    first, second = (
+        next(load_generator(package).generate([Request(PROMPT, 5)]))
+        for package in (verified(voice_package), voice_package.folder)
+    )
+    assert np.array_equal(first.frames, second.frames)
+    assert np.array_equal(first.samples, second.samples)
+
+
+def test_block_offload_changes_nothing_and_eight_bits_little(voice_package):
+    folder, request = voice_package.folder, Request(PROMPT, 5)
+    plain = load_generator(folder)
+    offloaded, narrow = load_generator(folder, offload_group=1), load_generator(folder, fp8=True)
+    clips = [next(generator.generate([request])) for generator in (plain, offloaded, narrow)]
+    assert np.array_equal(clips[0].frames, clips[1].frames)
+    assert np.array_equal(clips[0].samples, clips[1].samples)
+    assert 0 < np.abs(clips[0].frames.astype(int) - clips[2].frames).mean() < 10
+    assert [generator.origin.precision for generator in (plain, offloaded, narrow)] == ["float32", "float32", "fp8"]
+
+
+def test_a_folder_that_is_not_whole_is_not_loaded(copied):
+    weights = bytearray((copied / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copied / "model.safetensors").write_bytes(weights)
+    with pytest.raises(InputError, match=r"model\.safetensors is not the file that the package was made with"):
+        load_generator(copied)
+    (copied / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"lacks model\.safetensors"):
+        load_generator(copied)
+    with pytest.raises(InputError, match="no model package"):
+        load_generator(copied / "nowhere")
+    with pytest.raises(InputError, match="not a model package"):
+        load_generator(copied / "codec")
+
+
+def test_a_package_that_was_changed_does_not_verify(voice_package, copied):
+    edit(copied / "generation.json", max_seconds=1000.0)
+    with pytest.raises(SignatureRefused, match=r"generation\.json was changed"):
+        load_package(copied, voice_package.key.public)
+
+
+def test_weights_that_do_not_fit_the_architecture_are_an_input_error(copied):
+    edit(copied / "config.json", num_hal_layers=2)
+    with pytest.raises(InputError, match=r"do not fit its config\.json"):
+        load_generator(unverified(copied))
+
+
+def test_parts_that_do_not_fit_the_model_are_an_input_error(copied):
+    edit(copied / "config.json", text_len=31)
+    with pytest.raises(InputError, match="text encoder gives 32 rows of 64, but the model takes 31 of 64"):
+        load_generator(unverified(copied))
+
+
+def test_settings_of_a_newer_release_are_refused_by_name(copied):
+    edit(copied / "config.json", new_trick=1)
+    with pytest.raises(InputError, match="new_trick"):
+        load_generator(unverified(copied))
+
+
+def test_a_package_without_its_settings_says_what_is_missing(copied):
+    settings = json.loads((copied / "generation.json").read_text())
+    (copied / "generation.json").write_text(json.dumps({"fps": settings["fps"], "sampler": settings["sampler"]}))
+    with pytest.raises(InputError, match="lacks audio_shape, video_shape"):
+        load_generator(unverified(copied))
+
+
+def test_a_package_without_timbre_and_without_a_limit(copied):
+    shutil.rmtree(copied / "codec" / "timbre")
+    edit(copied / "generation.json", max_seconds=None)
+    generator = load_generator(unverified(copied))
+    assert generator.timbre_encoder is None
+    assert generator.max_seconds == 10.0
+    assert set(generator.origin.parts) == {"video", "audio", "text"}
+
+
+def test_negative_prompts_lie_beside_the_weights_of_the_package_or_of_the_release(copied, tmp_path):
+    (copied / "negative_prompts.json").rename(tmp_path / "negative_prompts.json")
+    assert load_generator(unverified(copied)).negative_prompts is None
+    assert load_generator(unverified(copied), tmp_path).negative_prompts == NEGATIVE_PROMPTS
+    (tmp_path / "vae.pth").touch()
+    assert load_generator(unverified(copied), tmp_path / "vae.pth").negative_prompts == NEGATIVE_PROMPTS
+
+
+@pytest.mark.parametrize(
+    "content", ["nonsense", "[]", '{"video": "a", "audio": "b"}', '{"video": 1, "audio": 2, "joint": 3}']
+)
+def test_negative_prompts_of_another_form_are_refused(copied, content):
+    (copied / "negative_prompts.json").write_text(content)
+    with pytest.raises(InputError, match=r"negative_prompts\.json.* video, audio, joint"):
+        load_generator(unverified(copied))
+
+
+def test_sampler_settings_survive_json():
+    config = replace(GenerationConfig(steps=7), video=GuidanceScales(3.0, 1.0, 0.0))
+    assert sampler_settings(json.loads(json.dumps(asdict(config)))) == config
+    with pytest.raises(InputError, match="magic"):
+        sampler_settings({"magic": 1})
