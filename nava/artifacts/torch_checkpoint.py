@@ -11,6 +11,8 @@ from nava.runtime.errors import InputError
 def read_torch_checkpoint(path: Path) -> Any:
     """The object in a file of ``torch.save``; its tensors are mapped from the file, not copied into memory.
 
+    Files from before torch 1.6 are no archives; they are read, but cannot be mapped.
+
     Raises:
         InputError: not such a file, cut short, or a pickle that holds more than tensors and plain values.
     """
@@ -18,16 +20,17 @@ def read_torch_checkpoint(path: Path) -> Any:
 
     if not path.is_file():
         raise InputError(f"{path} is missing")
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is not a PyTorch checkpoint, or it is cut short: copy it again")
+    archive = zipfile.is_zipfile(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
+        if not archive and "unsupported global" not in str(error).lower():
+            raise InputError(f"{path} is not a PyTorch checkpoint, or it is cut short: copy it again") from error
+        if not isinstance(error, pickle.UnpicklingError):
+            raise InputError(f"{path} cannot be read ({_first_line(error)}): copy it again") from error
         raise InputError(
             f"{path} holds code or objects besides tensors, or is damaged, and is not opened: get it from its publisher"
         ) from error
-    except (RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read ({_first_line(error)}): copy it again") from error
 
 
 def read_state_dict(path: Path) -> dict[str, Any]:

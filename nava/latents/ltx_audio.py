@@ -13,21 +13,20 @@ import torch
 from torch import Tensor, nn
 
 from nava.artifacts.weight_files import WEIGHT_FILES
+from nava.artifacts.weight_reference import WeightReference
 from nava.config.latents import AudioCodecConfig, LtxAudioConfig
 from nava.latents.ltx_audio_config import FRAMES_PER_LATENT, STEREO, LtxArchitecture, architecture_of
 from nava.latents.ltx_audio_keys import AUTOENCODER, VOCODER, diffusers_name, is_read
 from nava.latents.published_weights import (
-    Reference,
     Shapes,
     fill,
     find_weights,
     identity_of,
     open_safetensors,
     read_reference,
-    reference_to,
     require_same_tensors,
+    resolve,
     shapes_of,
-    verify,
     write_reference,
 )
 from nava.latents.resampling import resample
@@ -54,7 +53,7 @@ class LtxAudioCodec:
         vocoder: Any,
         architecture: LtxArchitecture,
         settings: LtxAudioConfig,
-        reference: Reference,
+        reference: WeightReference,
     ) -> None:
         """Both models as ``load_models`` gives them; ``reference`` names the file that their weights came from."""
         settings.check("latents.audio.ltx")
@@ -75,7 +74,7 @@ class LtxAudioCodec:
             InputError: the file is missing, damaged, or asks for something that is not supported.
         """
         path = find_weights(WEIGHT, config.weights, config.weights_cache)
-        return cls(*load_models(path), config.ltx, reference_to(WEIGHT, path))
+        return cls(*load_models(path), config.ltx, WeightReference.of(WEIGHT, path))
 
     @property
     def identity(self) -> str:
@@ -150,8 +149,7 @@ class LtxAudioCodec:
             InputError: no weights there, or others than the codec was made with.
         """
         settings, reference, identity = read_reference(directory, cls.type_name)
-        path = find_weights(WEIGHT, weights, cache)
-        verify(path, reference)
+        path = resolve(WEIGHT, reference, weights, cache)
         codec = cls(*load_models(path), LtxAudioConfig(**settings), reference)
         if codec.identity != identity:
             raise InputError(f"{directory / 'config.json'} was edited after it was written; make the codec again")

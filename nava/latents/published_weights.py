@@ -1,13 +1,10 @@
-"""Published weights that a codec refers to: found and hashed, read tensor by tensor, never run as code.
+"""Published weights that a codec refers to: found, compared, and given to a module tensor by tensor.
 
 A codec of published weights keeps a reference to its file (name, hash, size, repository, licence), not the weights.
 """
 
-import pickle
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,67 +13,51 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from nava.artifacts.weight_files import WeightFile, locate
+from nava.artifacts.weight_reference import WeightReference
 from nava.latents.codec_files import CONFIG_FILE, FORMAT_VERSION, read_config
 from nava.runtime.errors import InputError
-from nava.runtime.hashing import sha256_file, sha256_json
+from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import write_json
 
 Shapes = dict[str, tuple[int, ...]]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-@dataclass(frozen=True)
-class Reference:
-    """Which file holds a codec's weights.
-
-    Attributes:
-        file: name as published.
-        sha256: of the very file that was used.
-        size_bytes: of the same file; a copy that was cut short is found by it at once.
-        repository: owner and name on the hub.
-        licence: SPDX id, or the name of the licence.
-    """
-
-    file: str
-    sha256: str
-    size_bytes: int
-    repository: str
-    licence: str
-
-
-def find_weights(weight: WeightFile, weights: str | Path | None, cache: str | Path | None = None) -> Path:
-    """The file on this machine.
+def find_weights(weight: WeightFile, weights: str | Path, cache: str | Path | None = None) -> Path:
+    """The file on this machine, for a codec that is made with it.
 
     Raises:
         InputError: no location was given, or the file is not there; the message says what it is and how to obtain it.
     """
+    require_location(weight, weights)
+    return locate(weight, weights, Path(cache) if cache else None)
+
+
+def require_location(weight: WeightFile, weights: str | Path | None) -> None:
+    """Refuse to go on without a place to look: InputError says what is needed."""
     if not weights:
         raise InputError(
             f"the codec needs {weight.file} ({weight.size}, licence {weight.licence}) of {weight.repository}: "
             "say where it is (its file, folder or bucket address)"
         )
-    return locate(weight, weights, Path(cache) if cache else None)
 
 
-def reference_to(weight: WeightFile, path: Path) -> Reference:
-    """Hash a file of published weights."""
-    return Reference(weight.file, sha256_file(path), path.stat().st_size, weight.repository, weight.licence)
-
-
-def write_reference(directory: Path, type_name: str, settings: dict[str, Any], reference: Reference, key: str) -> None:
+def write_reference(
+    directory: Path, type_name: str, settings: dict[str, Any], reference: WeightReference, key: str
+) -> None:
     """Write ``config.json`` of a codec whose weights lie elsewhere; ``key`` is its identity."""
     config = {
         "format_version": FORMAT_VERSION,
         "type": type_name,
         "settings": settings,
         "weights_sha256": reference.sha256,
-        "reference": asdict(reference),
+        "reference": reference.to_json(),
         "identity": key,
     }
     write_json(directory / CONFIG_FILE, config)
 
 
-def read_reference(directory: Path, type_name: str) -> tuple[dict[str, Any], Reference, str]:
+def read_reference(directory: Path, type_name: str) -> tuple[dict[str, Any], WeightReference, str]:
     """Settings, reference and identity as ``write_reference`` wrote them.
 
     Raises:
@@ -87,58 +68,30 @@ def read_reference(directory: Path, type_name: str) -> tuple[dict[str, Any], Ref
     if config["type"] != type_name:
         raise InputError(f"{path} describes a {config['type']} codec, expected {type_name}")
     try:
-        reference = Reference(**config["reference"])
-    except (KeyError, TypeError) as error:
+        reference = WeightReference.from_json(config["reference"])
+    except (KeyError, ValueError) as error:
         raise InputError(f"{path} does not say which file holds the codec's weights") from error
     if reference.sha256 != config["weights_sha256"]:
         raise InputError(f"{path} names two different hashes of its weights; it was edited after it was written")
     return dict(config["settings"]), reference, str(config["identity"])
 
 
-def identity_of(type_name: str, settings: Mapping[str, Any], reference: Reference) -> str:
+def resolve(
+    weight: WeightFile, reference: WeightReference, weights: str | Path | None, cache: str | Path | None
+) -> Path:
+    """The very file that a codec was made with.
+
+    Raises:
+        InputError: no location was given, or the file is not there, or is another.
+    """
+    require_location(weight, weights)
+    return reference.resolve(weights or "", Path(cache) if cache else None)
+
+
+def identity_of(type_name: str, settings: Mapping[str, Any], reference: WeightReference) -> str:
     """sha256 over type, the settings that change latents, and the weights."""
     described = {"format_version": FORMAT_VERSION, "type": type_name, "settings": dict(settings)}
     return sha256_json({**described, "weights": reference.sha256})
-
-
-def verify(path: Path, reference: Reference) -> None:
-    """Compare a file with its reference: the size first, because it costs nothing.
-
-    Raises:
-        InputError: it is another file, or a damaged copy.
-    """
-    size = path.stat().st_size
-    if size != reference.size_bytes:
-        raise InputError(
-            f"{path} has {size:,} bytes, but the codec was made with a {reference.file} of "
-            f"{reference.size_bytes:,} bytes: copy it again from {reference.repository}"
-        )
-    digest = sha256_file(path)
-    if digest != reference.sha256:
-        raise InputError(
-            f"{path} has sha256 {digest[:12]}, but the codec was made with {reference.sha256[:12]}: "
-            f"it is damaged or another version of {reference.file}"
-        )
-
-
-def read_torch_file(path: Path) -> dict[str, Tensor]:
-    """The tensors of a ``torch.save`` file, mapped from disk where its format allows; code in it is never run.
-
-    Raises:
-        InputError: not such a file, cut short, holding something other than named tensors, or a pickle with code.
-    """
-    try:
-        # Files from before torch 1.6 are no archives and cannot be mapped.
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        if "unsupported global" in str(error).lower():
-            raise InputError(f"{path} holds code, not only tensors; it is refused") from error
-        raise InputError(f"{path} is cut short or not a file of torch weights") from error
-    except (RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is cut short or not a file of torch weights") from error
-    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
-        raise InputError(f"{path} does not hold named tensors; take the file as it was published")
-    return content
 
 
 @contextmanager

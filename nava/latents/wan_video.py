@@ -10,22 +10,21 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from nava.artifacts.torch_checkpoint import read_state_dict
 from nava.artifacts.weight_files import WEIGHT_FILES
+from nava.artifacts.weight_reference import WeightReference
 from nava.config.latents import VideoCodecConfig, WanVideoConfig
 from nava.latents.blocks import require_video
 from nava.latents.length import latents_of_frames
 from nava.latents.published_weights import (
     DTYPES,
-    Reference,
     fill,
     find_weights,
     identity_of,
     read_reference,
-    read_torch_file,
-    reference_to,
     require_same_tensors,
+    resolve,
     shapes_of,
-    verify,
     write_reference,
 )
 from nava.latents.wan_video_keys import (
@@ -66,7 +65,7 @@ class WanVideoCodec:
     temporal_stride = TEMPORAL_STRIDE
     spatial_stride = SPATIAL_STRIDE
 
-    def __init__(self, autoencoder: Any, settings: WanVideoConfig, reference: Reference) -> None:
+    def __init__(self, autoencoder: Any, settings: WanVideoConfig, reference: WeightReference) -> None:
         """``autoencoder`` is an ``AutoencoderKLWan``, ``reference`` names the file that its weights came from."""
         settings.check("latents.video.wan")
         self.settings = settings
@@ -90,7 +89,7 @@ class WanVideoCodec:
         """
         path = find_weights(WEIGHT, config.weights, config.weights_cache)
         autoencoder = load_autoencoder(path, DTYPES[config.wan.dtype])
-        return cls(autoencoder, config.wan, reference_to(WEIGHT, path))
+        return cls(autoencoder, config.wan, WeightReference.of(WEIGHT, path))
 
     @property
     def identity(self) -> str:
@@ -147,8 +146,7 @@ class WanVideoCodec:
             InputError: no weights there, or others than the codec was made with.
         """
         settings, reference, identity = read_reference(directory, cls.type_name)
-        path = find_weights(WEIGHT, weights, cache)
-        verify(path, reference)
+        path = resolve(WEIGHT, reference, weights, cache)
         wan = WanVideoConfig(**settings)
         codec = cls(load_autoencoder(path, DTYPES[wan.dtype]), wan, reference)
         if codec.identity != identity:
@@ -189,7 +187,7 @@ def load_autoencoder(path: Path, dtype: torch.dtype) -> Any:
     """
     from diffusers import AutoencoderKLWan
 
-    tensors = read_torch_file(path)
+    tensors = read_state_dict(path)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     architecture = architecture_of(shapes, str(path))
 

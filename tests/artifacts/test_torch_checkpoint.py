@@ -55,6 +55,25 @@ def test_code_is_not_run(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_files_from_before_archives(tmp_path: Path) -> None:
+    path, trace = tmp_path / "old.pth", tmp_path / "trace"
+    torch.save(TENSORS, path, _use_new_zipfile_serialization=False)
+    read = read_state_dict(path)
+    assert all(torch.equal(read[name], tensor) for name, tensor in TENSORS.items())
+    torch.save({"a": torch.zeros(1), "b": Touch(trace)}, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(InputError, match="holds code or objects besides tensors"):
+        read_state_dict(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("content", [b"hello", b"version https://git-lfs.github.com/spec/v1", b"\x80\x02"])
+def test_a_file_of_something_else(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.pth"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is not a PyTorch checkpoint, or it is cut short"):
+        read_torch_checkpoint(path)
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.pth is missing"):
         read_torch_checkpoint(tmp_path / "a.pth")

@@ -188,7 +188,7 @@ def test_saving_writes_a_reference_and_no_weights(codec: LtxAudioCodec, weights:
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["type"], config["settings"]) == ("ltx_audio", {"mode": "corrected"})
     reference = config["reference"]
-    assert (reference["file"], reference["size_bytes"]) == (FILE, weights.stat().st_size)
+    assert (reference["file"], reference["size"]) == (FILE, weights.stat().st_size)
     assert (reference["repository"], reference["licence"]) == ("Lightricks/LTX-2.3", "LTX-2 Community License")
 
 
