@@ -43,13 +43,16 @@ def offload_blocks(model: nn.Module, device: torch.device | str, group_size: int
         The offload: a context manager whose end, like its `remove()`, leaves the blocks on the host as plain tensors.
 
     Raises:
-        ValueError: the group size is below 1, or the model has no blocks.
+        ValueError: the group size is below 1, or the model has no blocks, or they are compiled: a graph keeps the
+            addresses of its tensors.
     """
     blocks = blocks_in_order(model)
     if group_size < 1:
         raise ValueError(f"group_size is {group_size}; a group has at least 1 block")
     if not blocks:
         raise ValueError(f"{type(model).__name__} has no module list named ..._{_BLOCKS_SUFFIX}")
+    if any(block._compiled_call_impl is not None for block in blocks):
+        raise ValueError("compiled blocks cannot be offloaded; use the model without compilation")
     device = torch.device(device)
     for name, child in model.named_children():
         if not name.endswith(_BLOCKS_SUFFIX):

@@ -185,7 +185,7 @@ class _Gather(torch.autograd.Function):
         size = dist.get_world_size(group)
         # Stacked along the first axis of `x`, which is what all backends take.
         out = x.new_empty(size * x.shape[0], *x.shape[1:])
-        dist.all_gather_into_tensor(out, x.contiguous(), group=group)
+        dist.all_gather_single(out, x.contiguous(), group=group)
         return out.unflatten(0, (size, -1))
 
     @staticmethod

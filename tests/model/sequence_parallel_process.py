@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nava.config.model import ModelConfig
 from nava.model.backbone import NavaTransformer
+from nava.model.compilation import compile_model
 from nava.model.sequence_parallel import SequenceParallel
 
 SETTINGS = {"dim": 48, "ffn_dim": 32, "num_heads": 6, "num_hal_layers": 1, "num_ufl_layers": 1}
@@ -22,6 +23,8 @@ SETTINGS |= {"num_final_hal_layers": 1, "text_len": 6, "text_dim": 7, "freq_dim"
 SETTINGS |= {"audio_channels": 5, "audio_stem_hidden": 16, "speaker_dim": 10, "zero_init_heads": False}
 # An all-to-all before and one after each self-attention.
 EXCHANGES = 2 * 3
+# The group that also runs a compiled model: compiling takes seconds.
+COMPILED_SIZE = 2
 
 
 def small_model(**changes: Any) -> NavaTransformer:
@@ -104,6 +107,14 @@ def run(rank: int, size: int, folder: Path) -> None:
         calls.clear()
         results["removed/video"] = model(**inputs())[0].contiguous()
         messages.append(f"removed: {len(calls)} exchanges")
+    dist.all_to_all_single = exchange
+    if size == COMPILED_SIZE:
+        compiled = small_model(num_hal_layers=0, num_final_hal_layers=0)
+        SequenceParallel(compiled)
+        compile_model(compiled, backend="eager")
+        outputs, loss = outputs_and_gradients(compiled, inputs())
+        loss.backward()
+        results["compiled/video"] = outputs["video"].contiguous()
     try:
         SequenceParallel(small_model(dim=40, num_heads=5))
     except ValueError as error:

@@ -6,6 +6,7 @@ from torch import nn
 
 from nava.config.model import ModelConfig, release_config
 from nava.model.backbone import NavaTransformer
+from nava.model.compilation import compile_model
 from nava.model.fp8 import (
     FP8,
     Fp8Linear,
@@ -206,6 +207,20 @@ def test_quantised_model_predicts_nearly_the_same():
     for got, want in zip(small(*inputs()), wide(*inputs())):
         assert cosine(got, want) > 0.995
         assert not torch.equal(got, want)
+
+
+@torch.no_grad()
+def test_quantised_blocks_compile_as_one_graph_each():
+    small = model()
+    quantise_(small)
+    want = small(*inputs())
+    for kernel in ("dequantise", "scaled_mm"):
+        for module in small.modules():
+            if isinstance(module, Fp8Linear):
+                module.kernel = kernel
+        got = compile_model(copy.deepcopy(small), backend="eager")(*inputs())
+        for first, second in zip(got, want):
+            assert cosine(first, second) > (0.999999 if kernel == "dequantise" else 0.99)
 
 
 @torch.no_grad()

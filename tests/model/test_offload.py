@@ -4,6 +4,7 @@ from torch import nn
 
 from nava.config.model import ModelConfig
 from nava.model.backbone import NavaTransformer
+from nava.model.compilation import compile_model
 from nava.model.fp8 import FP8, quantise_
 from nava.model.offload import blocks_in_order, offload_blocks
 
@@ -190,6 +191,8 @@ def test_bad_arguments():
         offload_blocks(model(), "cpu", 0)
     with pytest.raises(ValueError, match="no module list"):
         offload_blocks(nn.Linear(2, 2), "cpu")
+    with pytest.raises(ValueError, match="compiled blocks cannot be offloaded"):
+        offload_blocks(compile_model(model(), backend="eager"), "cpu")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

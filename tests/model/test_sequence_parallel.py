@@ -13,7 +13,14 @@ from safetensors.torch import load_file
 from nava.config.model import ModelConfig
 from nava.model.architecture import build_model
 from nava.model.sequence_parallel import SequenceParallel
-from tests.model.sequence_parallel_process import EXCHANGES, cases, inputs, outputs_and_gradients, small_model
+from tests.model.sequence_parallel_process import (
+    COMPILED_SIZE,
+    EXCHANGES,
+    cases,
+    inputs,
+    outputs_and_gradients,
+    small_model,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 SIZES = [2, 3]
@@ -100,6 +107,14 @@ def test_autocast(group: Group) -> None:
     for results in group.of("autocast"):
         assert results["video"].dtype == video.dtype
         close(results["video"].float(), video.float(), 3e-2)
+
+
+def test_compiled_blocks(folder: Path) -> None:
+    """A block is one graph, exchanges and all, in both directions."""
+    with torch.no_grad():
+        video = small_model(num_hal_layers=0, num_final_hal_layers=0)(**inputs())[0]
+    for results in Group(COMPILED_SIZE, folder / str(COMPILED_SIZE)).of("compiled"):
+        close(results["video"], video)
 
 
 def test_removed_it_leaves_the_model_as_it_was(group: Group) -> None:
