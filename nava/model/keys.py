@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from nava.config.model import MODELS, ModelConfig
 from nava.model.architecture import build_model
 from nava.runtime.errors import InputError
+from nava.runtime.storage import read_json
 
 # What the released file puts before every name.
 RELEASED_PREFIX = "backbone."
@@ -18,6 +22,30 @@ def named_config(name: str) -> ModelConfig:
     if name not in MODELS:
         raise InputError(f"unknown model '{name}'; there are {', '.join(MODELS)}")
     return MODELS[name]()
+
+
+def config_of(name: str | None, path: Path | None) -> ModelConfig:
+    """The configuration of a name, or of a JSON file with a package's or a checkpoint's settings.
+
+    Raises:
+        InputError: not exactly one is given, the file cannot be read, or it has settings that no model has.
+    """
+    if (name is None) == (path is None):
+        raise InputError("give --model NAME or --config FILE")
+    if path is None:
+        return named_config(name or "")
+    try:
+        value = read_json(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is no JSON object of model settings")
+    if unknown := set(value) - {field.name for field in fields(ModelConfig)}:
+        raise InputError(f"{path} has settings that no model has: {', '.join(sorted(unknown))}")
+    settings: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+    config = ModelConfig(**settings)
+    config.check()
+    return config
 
 
 def meta_model(config: ModelConfig) -> nn.Module:

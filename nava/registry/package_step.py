@@ -12,6 +12,7 @@ from nava.artifacts.model_version import read_model_version
 from nava.artifacts.signature import ensure_signing_key
 from nava.config.generation import GenerationConfig
 from nava.config.registry import RegistryConfig
+from nava.latents.length import AUDIO_LATENTS_PER_S, frames_of_latents
 from nava.registry.mlflow_registry import (
     EVALUATION_ARTIFACT,
     PACKAGE_SHA256_TAG,
@@ -77,14 +78,19 @@ def package(step: Step, model_version: Handle, checkpoint: Handle, shards: Handl
 def generation_settings(shards: Handle, sampler: GenerationConfig) -> dict[str, Any]:
     """What a service needs beside the weights: the size of the clips that the model was trained on, and the sampler.
 
-    Of several sizes the most frequent one counts; `video_shape` is None for a corpus of sound alone.
+    Of several sizes the most frequent one counts; `video_shape` is None for a corpus of sound alone. The longest clip
+    is as long as those of that size.
     """
     entries = latent_shard.read_index(shards.require(latent_shard.KIND).path)
     pictured = [entry for entry in entries if entry.video_shape is not None] or entries
     sizes = Counter((entry.video_shape, entry.audio_shape) for entry in pictured)
     (video_shape, audio_shape), _ = min(sizes.items(), key=lambda item: (-item[1], str(item[0])))
+    length_s = (
+        audio_shape[0] / AUDIO_LATENTS_PER_S if video_shape is None else frames_of_latents(video_shape[1]) / FRAME_RATE
+    )
     return {
         "fps": FRAME_RATE,
+        "max_seconds": round(length_s, 3),
         "video_shape": None if video_shape is None else list(video_shape),
         "audio_shape": list(audio_shape),
         "sampler": asdict(sampler),

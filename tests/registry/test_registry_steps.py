@@ -334,6 +334,10 @@ def test_a_corpus_of_sound_alone_makes_a_package_without_a_picture(run):
     settings = generation_settings(Handle.of_path("latent_shards", folder), GenerationConfig())
     assert settings["video_shape"] is None
     assert settings["audio_shape"] in ([52, 64], [9, 64])
+    assert settings["max_seconds"] == settings["audio_shape"][0] / 25
+    latent_shard.write_index(folder, [entry("a", video_shape=(48, 13, 4, 4))])
+    settings = generation_settings(Handle.of_path("latent_shards", folder), GenerationConfig())
+    assert settings["max_seconds"] == pytest.approx(49 / 24, abs=1e-3)
 
 
 def test_metrics_that_were_skipped_are_not_logged_as_numbers():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nava.artifacts.torch_checkpoint import read_state_dict
-from nava.artifacts.weight_files import INDEX_SUFFIX, shard_map
+from nava.artifacts.weight_files import INDEX_SUFFIX, WEIGHT_FILES, WeightsMissing, locate, missing, shard_map
 from nava.runtime.errors import InputError
 
 # How safetensors spells the types of tensors.
@@ -160,6 +161,29 @@ def open_weights(path: str | Path) -> WeightReader:
     if start[:1] == b"\x80":
         raise InputError(f"{file} is a bare pickle, which can hold code, and is not opened: ask for a safetensors file")
     raise InputError(f"{file} is neither a safetensors nor a torch file: copy it again, or name another")
+
+
+def find_weights(location: str | Path, known: Sequence[str], cache: Path | None = None) -> Path:
+    """The weights at a location: a file, a folder with weights, a hub mirror, or a bucket address.
+
+    Args:
+        location: where.
+        known: names in `WEIGHT_FILES` of the published files that are looked for in mirrors and buckets.
+        cache: where files of a bucket are kept.
+
+    Raises:
+        InputError: nothing there; the message says what the first of `known` is and how to obtain it.
+    """
+    path = Path(location).expanduser()
+    if "://" not in str(location) and (path.is_file() or (path.is_dir() and any(path.glob("*.safetensors*")))):
+        return _weights_of(path)
+    for name in known:
+        with suppress(WeightsMissing):
+            return locate(WEIGHT_FILES[name], location, cache)
+    if path.is_dir():
+        with suppress(InputError):
+            return _weights_of(path)
+    raise WeightsMissing(missing(WEIGHT_FILES[known[0]], str(location)))
 
 
 def _weights_of(path: Path) -> Path:

@@ -4,11 +4,12 @@ import json
 import os
 import pickle
 
+import fsspec
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from nava.model.weights.files import StateDictReader, open_weights
+from nava.model.weights.files import StateDictReader, find_weights, open_weights
 from nava.runtime.errors import InputError
 
 TENSORS = {
@@ -235,3 +236,36 @@ def test_an_index_that_is_none(tmp_path, text):
     path.write_text(text)
     with pytest.raises(InputError, match=r"is not an index|lists no tensor"):
         open_weights(path)
+
+
+def test_weights_are_found_in_files_folders_and_mirrors(tmp_path):
+    known = ("nava", "nava_fp8")
+    mirror = tmp_path / "hub" / "ernie-research" / "NAVA"
+    mirror.mkdir(parents=True)
+    save_file(TENSORS, mirror / "NAVA_fp8.safetensors")
+    assert find_weights(tmp_path / "hub", known) == mirror / "NAVA_fp8.safetensors"
+    save_file(TENSORS, mirror / "NAVA.safetensors")
+    # The first of those that are known is preferred.
+    assert find_weights(tmp_path / "hub", known) == mirror / "NAVA.safetensors"
+    assert find_weights(mirror / "NAVA_fp8.safetensors", known) == mirror / "NAVA_fp8.safetensors"
+    assert find_weights(mirror, known) == mirror / "NAVA.safetensors"
+    (tmp_path / "mine" / "transformer").mkdir(parents=True)
+    save_file(TENSORS, tmp_path / "mine" / "transformer" / "june.safetensors")
+    assert find_weights(tmp_path / "mine", known) == tmp_path / "mine" / "transformer" / "june.safetensors"
+
+
+def test_weights_of_a_bucket_are_brought_here(tmp_path):
+    save_file(TENSORS, tmp_path / "t.safetensors")
+    with fsspec.open("memory://weights-of-nava/NAVA.safetensors", "wb") as file:
+        file.write((tmp_path / "t.safetensors").read_bytes())
+    found = find_weights("memory://weights-of-nava", ("nava",), tmp_path / "cache")
+    assert found == tmp_path / "cache" / "NAVA.safetensors"
+    assert_same(everything(open_weights(found)))
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_what_is_not_found_is_described(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"NAVA\.safetensors \(25\.2 GB, licence Apache-2\.0\) is not at") as error:
+        find_weights(tmp_path / name, ("nava", "nava_fp8"))
+    one_line(error)
