@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from nava.config.model import ModelConfig
+from nava.model.architecture import build_model
 from nava.model.backbone import NavaTransformer
 from nava.model.compilation import compile_model
 from nava.model.fp8 import FP8, quantise_
@@ -63,6 +64,17 @@ def test_result_is_the_same_bit_for_bit(group_size):
         # Two buffers hold two groups for good; more groups take turns, and the first of the next pass is there already.
         assert offload.copies == (groups if groups <= 2 else 3 * groups + 1)
     assert same(built(*inputs()), want)
+
+
+@pytest.mark.parametrize("architecture", ["dual_tower", "trimodal"])
+@torch.no_grad()
+def test_other_architectures_are_offloaded_alike(architecture):
+    built = build_model(ModelConfig(**(SETTINGS | {"architecture": architecture, "num_tower_layers": 3}))).eval()
+    for flags in (False, [True, False]):
+        want = built(*inputs(), mask_modality=flags)
+        with offload_blocks(built, "cpu") as offload:
+            assert same(built(*inputs(), mask_modality=flags), want)
+            assert offload.copies >= 4
 
 
 @torch.no_grad()
