@@ -21,7 +21,8 @@ from nava.runtime.errors import InputError
 
 Form = Literal["fp32", "bf16", "fp8"]
 FORMS: tuple[str, ...] = get_args(Form)
-_BLOCKS = ("double_blocks.", "single_blocks.", "double_final_blocks.")
+# A tensor that every model of sound and pictures here has, whatever its architecture.
+_MARK = "head_audio.head.weight"
 _EIGHT_BIT_PARTS = frozenset({"self_attn", "cross_attn", "cross_modal_attn", "ffn", "ffn_audio"})
 
 
@@ -109,8 +110,8 @@ def convert_weights(
     stored = StoredModel(open_weights(source))
     if shapes is not None:
         check_names(stored, dict(shapes))
-    elif not any(name.startswith(_BLOCKS) for name in stored.tensors):
-        raise InputError(f"{source} holds no NAVA model: none of its tensors is of a block ({', '.join(_BLOCKS)})")
+    elif _MARK not in stored.tensors:
+        raise InputError(f"{source} holds no NAVA model: it lacks '{_MARK}'")
     return _export(stored, target, form, max_shard_bytes, each)
 
 

@@ -4,12 +4,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nava.config.model import ModelConfig
+from nava.config.model import MODELS, ModelConfig
+from nava.model.architecture import build_model
 from nava.model.backbone import NavaTransformer
-from nava.model.fp8 import quantise_weight
+from nava.model.fp8 import eligible_linears, quantise_weight
 from nava.model.initialisation import initial_values
 from nava.model.keys import meta_model
+from nava.model.weights.export import convert_weights, in_eight_bits
 from nava.model.weights.fresh import write_fresh
+from nava.model.weights.load import load_weights
 
 
 def released(path):
@@ -27,6 +30,22 @@ def test_the_values_are_those_of_a_model_built_with_the_seed(tmp_path, config, n
     for name, tensor in built.items():
         assert torch.equal(stored[name], tensor), name
     assert report.parameters == sum(tensor.numel() for tensor in built.values())
+
+
+@pytest.mark.parametrize("name", ["dual_tower_tiny", "trimodal_tiny"])
+def test_every_architecture(tmp_path, name):
+    chosen = MODELS[name]()
+    write_fresh(chosen, 5, tmp_path / "m.safetensors", "fp32")
+    built = build_model(chosen, seed=5)
+    stored = released(tmp_path / "m.safetensors")
+    assert set(stored) == set(built.state_dict())
+    for key, tensor in built.state_dict().items():
+        assert torch.equal(stored[key], tensor), key
+    eight = {f"{linear}.weight" for linear in eligible_linears(built)}
+    assert eight == {key for key, tensor in stored.items() if in_eight_bits(key, tuple(tensor.shape))}
+    convert_weights(tmp_path / "m.safetensors", tmp_path / "n.safetensors", "bf16")
+    made = meta_model(chosen)
+    assert load_weights(made, tmp_path / "n.safetensors").stored_as == {"bfloat16": len(stored)}
 
 
 def test_another_seed_other_values(tmp_path, config):
