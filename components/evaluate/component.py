@@ -21,7 +21,7 @@ def evaluate(run: dict, checkpoint: dict, shards: dict, corpus: dict) -> dict:
         "nava.evaluation.step.evaluate",
         name="evaluate",
         run=run,
-        sections=["evaluation", "generation"],
+        sections=["evaluation", "generation", "latents", "conditioning"],
         seeded=True,
         inputs={"checkpoint": checkpoint, "shards": shards, "corpus": corpus},
     )

@@ -55,7 +55,7 @@ WEIGHT_FILES: dict[str, WeightFile] = {
     "umt5": WeightFile("models_t5_umt5-xxl-enc-bf16.pth", "11.4 GB", "Apache-2.0", "Wan-AI/Wan2.2-TI2V-5B"),
     "umt5_tokenizer": WeightFile("google/umt5-xxl/tokenizer.json", "17 MB", "Apache-2.0", "Wan-AI/Wan2.2-TI2V-5B"),
     "ltx_audio_vae": WeightFile(
-        "ltx-2.3-22b-dev_audio_vae.safetensors", "about 350 MB", "LTX-2 Community License", "Lightricks/LTX-2.3"
+        "ltx-2.3-22b-dev_audio_vae.safetensors", "365 MB", "LTX-2 Community License", "Lightricks/LTX-2.3"
     ),
     "redimnet": WeightFile(
         "redimnet_m_ft_mix.pt",

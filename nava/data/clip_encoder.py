@@ -127,20 +127,25 @@ def fitted_encoders(
             save_codecs(encoders.codecs, temporary)
             encoders.text.save(temporary / TEXT_FOLDER)
     # Read back even when just fitted, so that a restarted step computes with the very same tensors.
-    return load_encoders(codec_folder, latents)
+    return load_encoders(codec_folder, latents, conditioning)
 
 
-def load_encoders(codec_folder: Path, latents: LatentsConfig | None = None) -> Encoders:
+def load_encoders(
+    codec_folder: Path, latents: LatentsConfig | None = None, conditioning: ConditioningConfig | None = None
+) -> Encoders:
     """The codecs and the text encoder of latent shards or of a model package.
 
     Args:
         codec_folder: of the shards or of the package.
         latents: says where published weights are, for codecs that refer to some.
+        conditioning: the same for the text encoder.
     """
-    latents = latents or LatentsConfig()
+    latents, conditioning = latents or LatentsConfig(), conditioning or ConditioningConfig()
     video = load_video_codec(codec_folder, latents.video.weights, latents.video.weights_cache)
     audio = load_audio_codec(codec_folder, latents.audio.weights, latents.audio.weights_cache)
-    return Encoders(Codecs(video, audio), load_text_encoder(codec_folder / TEXT_FOLDER))
+    cache = Path(conditioning.weights_cache) if conditioning.weights_cache else None
+    text = load_text_encoder(codec_folder / TEXT_FOLDER, conditioning.text_weights or None, cache=cache)
+    return Encoders(Codecs(video, audio), text)
 
 
 def _fit(corpus: Corpus, latents: LatentsConfig, conditioning: ConditioningConfig, seed: int) -> Encoders:

@@ -16,6 +16,7 @@ from nava.generation.pipeline import GeneratedClip, Generator
 from nava.generation.request import Request as ClipRequest
 from nava.latents.length import VIDEO_FPS
 from nava.latents.registry import Codecs
+from nava.latents.waveform import decode_mono
 
 
 def without_alignment(config: GenerationConfig) -> GenerationConfig:
@@ -62,7 +63,7 @@ class CodecClips:
     @torch.no_grad()
     def samples(self, ids: Sequence[str]) -> np.ndarray:
         """float32 [n, N]."""
-        return self.codecs.audio.decode(self.shards.read(ids).audio_BLC).numpy()
+        return decode_mono(self.codecs.audio, self.shards.read(ids).audio_BLC).numpy()
 
 
 @dataclass(frozen=True)

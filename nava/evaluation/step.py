@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from nava.config.conditioning import ConditioningConfig
 from nava.config.evaluation import EvaluationConfig
 from nava.config.generation import GenerationConfig
+from nava.config.latents import LatentsConfig
 from nava.runtime.handle import Handle
 from nava.runtime.step import Step
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 def evaluate(step: Step, checkpoint: Handle, shards: Handle, corpus: Handle | None = None) -> Handle:
     """Generate clips for held-out prompts and measure them beside the untrained model and shuffled sound.
 
-    Reads the sections `evaluation` and `generation`. A killed step finds its finished batches again.
+    Reads the sections `evaluation`, `generation`, and of `latents` and `conditioning` where published weights are.
+    A killed step finds its finished batches again.
 
     Args:
         step: the step.
@@ -48,7 +51,7 @@ def evaluate(step: Step, checkpoint: Handle, shards: Handle, corpus: Handle | No
         trained=trained,
         untrained=build_model(trained.config, seed=step.seed).eval(),
         shards=latents,
-        encoders=load_encoders(latents.codec_folder),
+        encoders=load_encoders(latents.codec_folder, step.section(LatentsConfig), step.section(ConditioningConfig)),
         corpus=_media(corpus, config.workers) if corpus else None,
         config=config,
         generation=step.section(GenerationConfig),

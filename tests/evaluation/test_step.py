@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from nava.artifacts import evaluation_result
+from nava.config.conditioning import ConditioningConfig
 from nava.config.evaluation import EvaluationConfig
 from nava.config.generation import GenerationConfig
+from nava.config.latents import LatentsConfig
 from nava.evaluation.step import evaluate
 from nava.runtime.errors import InputError
 from nava.runtime.handle import Handle
@@ -19,6 +21,8 @@ SECTIONS = {
         EvaluationConfig(swap_clips=0, gallery_clips=1, word_clips=1, validation_sigmas=[0.5], workers=1)
     ),
     "generation": asdict(GenerationConfig(steps=1)),
+    "latents": asdict(LatentsConfig()),
+    "conditioning": asdict(ConditioningConfig()),
 }
 
 
