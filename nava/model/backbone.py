@@ -135,15 +135,7 @@ class NavaTransformer(nn.Module):
             raise ValueError("give video latents, audio latents, or both")
         contexts = self._block_contexts(text_BND, speaker_SE, speaker_slot_S, len(timestep_B))
         time = self._time(timestep_B, first_frame_clean and video_BCTHW is not None)
-        tokens: dict[Modality, Tensor] = {}
-        valid: dict[Modality, Tensor | None] = {}
-        grid = (0, 0, 0)
-        if video_BCTHW is not None:
-            tokens["video"], grid = self._video_tokens(video_BCTHW)
-            valid["video"] = self._valid_patches(video_size_B3, grid, video_BCTHW.device)
-        if audio_BLC is not None:
-            valid["audio"] = _valid_latents(audio_length_B, audio_BLC.shape[1], audio_BLC.device)
-            tokens["audio"] = self.patch_embedding_audio(audio_BLC.to(self.dtype), valid["audio"])
+        tokens, valid, grid = self._tokens(video_BCTHW, audio_BLC, video_size_B3, audio_length_B)
         layout = self._layout(tokens, valid, grid, mask_modality, time)
         lengths = {m: x.shape[1] for m, x in tokens.items()}
         if self.sharding is not None:
@@ -254,6 +246,21 @@ class NavaTransformer(nn.Module):
             mask_modality=mask_modality.tolist() if isinstance(mask_modality, Tensor) else mask_modality,
             num_clean=grid[1] * grid[2] if time.head.shape[1] == 2 else 0,
         )
+
+    def _tokens(
+        self, video_BCTHW: Tensor | None, audio_BLC: Tensor | None, size_B3: Tensor | None, length_B: Tensor | None
+    ) -> tuple[dict[Modality, Tensor], dict[Modality, Tensor | None], tuple[int, int, int]]:
+        """Tokens of each modality present, which of them are valid (None: all), and the grid of the video's."""
+        tokens: dict[Modality, Tensor] = {}
+        valid: dict[Modality, Tensor | None] = {}
+        grid = (0, 0, 0)
+        if video_BCTHW is not None:
+            tokens["video"], grid = self._video_tokens(video_BCTHW)
+            valid["video"] = self._valid_patches(size_B3, grid, video_BCTHW.device)
+        if audio_BLC is not None:
+            valid["audio"] = _valid_latents(length_B, audio_BLC.shape[1], audio_BLC.device)
+            tokens["audio"] = self.patch_embedding_audio(audio_BLC.to(self.dtype), valid["audio"])
+        return tokens, valid, grid
 
     def _video_tokens(self, video_BCTHW: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
         """Tokens of the latents, padded to whole patches, and the grid they come from."""
