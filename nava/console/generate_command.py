@@ -67,7 +67,7 @@ def generate(**given: Any) -> None:
 def _one(given: dict[str, Any]) -> int:
     from dataclasses import replace
 
-    from nava.generation.output import SOUND_SUFFIX, check_output, sidecar_path, write_output
+    from nava.generation.output import SOUND_SUFFIX, check_output, check_overwriting, sidecar_path, write_output
     from nava.generation.request import Task
 
     output = given["output"]
@@ -77,6 +77,7 @@ def _one(given: dict[str, Any]) -> int:
     if request.task is None and request.image is None and output.suffix.lower() == SOUND_SUFFIX:
         request = replace(request, task=Task.T2A)
     check_output(output, pictures=request.task is not Task.T2A)
+    check_overwriting(output, request)
     generator = _generator(given)
     request = replace(request, sampler=_overrides(given).apply(generator.sampler))
     plan = generator.plan(request)

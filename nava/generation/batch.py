@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nava.conditioning.prompt import prompt_text
-from nava.generation.output import SOUND_SUFFIX, VIDEO_SUFFIX, is_finished, write_output
+from nava.generation.output import SOUND_SUFFIX, VIDEO_SUFFIX, check_overwriting, is_finished, write_output
 from nava.generation.pipeline import Generator, OnStep
 from nava.generation.plan import Plan
 from nava.generation.request import Request, RequestError, parse_task, parse_voice
@@ -143,10 +143,11 @@ def _checked(
         if line.request is not None:
             try:
                 plan = generator.plan(line.request)
+                path = folder / f"{line.name}{VIDEO_SUFFIX if plan.task.has_video else SOUND_SUFFIX}"
+                check_overwriting(path, line.request)
             except InputError as error:
                 problem = _one_line(error)
             else:
-                path = folder / f"{line.name}{VIDEO_SUFFIX if plan.task.has_video else SOUND_SUFFIX}"
                 if is_finished(path, plan, generator):
                     result.skipped[line.number] = path
                     on_line(line, f"finished already: {path}")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from nava.conditioning.text import TextEncoder
     from nava.conditioning.timbre import TimbreEncoder
 
 C = TypeVar("C")
@@ -76,29 +77,17 @@ def load_generator(
     reader = "cpu" if offload_group else device
     text = load_text_encoder(package.codec / TEXT_FOLDER, weights, device=reader, cache=cache)
     timbre = _timbre(package, weights, cache)
-    # A voice's slot is counted in the model's rows; without voices the model fills up what is missing.
-    fits = text.rows == config.text_len if config.speaker_dim else text.rows <= config.text_len
-    if text.width != config.text_dim or not fits:
-        raise InputError(
-            f"{package.folder}: the text encoder gives {text.rows} rows of {text.width}, but the model takes "
-            f"{config.text_len} of {config.text_dim}"
-        )
-    if timbre is not None and timbre.width != config.speaker_dim:
-        raise InputError(
-            f"{package.folder}: the timbre encoder gives {timbre.width} values, but the model takes "
-            f"{config.speaker_dim}"
-        )
+    _check_fit(package.folder, config, text, timbre)
     identities = {**codecs.identities, TEXT_FOLDER: text.identity}
     if timbre is not None:
         identities[TIMBRE_FOLDER] = timbre.identity
-    video_shape, audio_shape = settings["video_shape"], settings["audio_shape"]
     return Generator(
         model=model,
         text_encoder=text,
         video_codec=_placed(codecs.video, device),
         audio_codec=_placed(codecs.audio, device),
-        video_shape=None if video_shape is None else tuple(video_shape),
-        audio_shape=None if audio_shape is None else tuple(audio_shape),
+        video_shape=_shape(settings["video_shape"]),
+        audio_shape=_shape(settings["audio_shape"]),
         fps=float(settings["fps"]),
         sampler=sampler_settings(settings["sampler"]),
         timbre_encoder=timbre,
@@ -148,6 +137,26 @@ def _load_model(
     except InputError as error:
         raise InputError(f"the weights of {package.folder} do not fit its config.json: {error}") from error
     return model.eval().requires_grad_(False)
+
+
+def _check_fit(folder: Path, config: ModelConfig, text: TextEncoder, timbre: TimbreEncoder | None) -> None:
+    """Refuse encoders that another model was trained with."""
+    # A voice's slot is counted in the model's rows; without voices the model fills up what is missing.
+    fits = text.rows == config.text_len if config.speaker_dim else text.rows <= config.text_len
+    if text.width != config.text_dim or not fits:
+        raise InputError(
+            f"{folder}: the text encoder gives {text.rows} rows of {text.width}, but the model takes "
+            f"{config.text_len} of {config.text_dim}"
+        )
+    if timbre is not None and timbre.width != config.speaker_dim:
+        raise InputError(
+            f"{folder}: the timbre encoder gives {timbre.width} values, but the model takes {config.speaker_dim}"
+        )
+
+
+def _shape(value: Any) -> Any:
+    """A latent shape as JSON has it, or None."""
+    return None if value is None else tuple(value)
 
 
 def _placed(codec: K, device: str | torch.device) -> K:

@@ -9,6 +9,7 @@ from typing import Any
 from nava.generation.pipeline import GeneratedClip, Generator
 from nava.generation.plan import Plan
 from nava.generation.provenance import container_tags, record, request_sha256
+from nava.generation.request import Request
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_file
 from nava.runtime.storage import write_json
@@ -36,14 +37,26 @@ def check_output(path: Path, *, pictures: bool) -> None:
         raise InputError(f"output: {path} is a folder; name a file")
 
 
+def check_overwriting(path: Path, request: Request) -> None:
+    """Refuse an output that would take the place of something else than an earlier output.
+
+    Raises:
+        InputError: it is the request's own image or voice, or a JSON file that is no sidecar lies where its will go.
+    """
+    inputs = [request.image, *(voice.path for voice in request.voices)]
+    if path.resolve() in {file.resolve() for file in inputs if file is not None}:
+        raise InputError(f"output: {path} is an input of the same request; name another file")
+    sidecar = sidecar_path(path)
+    if sidecar.is_file() and "request_sha256" not in _read_sidecar(sidecar):
+        raise InputError(f"output: {sidecar} would be replaced, and it is not of an earlier clip; name another file")
+
+
 def is_finished(path: Path, plan: Plan, generator: Generator) -> bool:
     """Whether a media file is there, whole, and made for exactly this request by exactly this package."""
-    try:
-        sidecar = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
-        wanted = request_sha256(plan, generator.origin, generator.fps)
-        return sidecar["request_sha256"] == wanted and sidecar["sha256"] == sha256_file(path)
-    except (OSError, ValueError, KeyError, TypeError):
+    sidecar = _read_sidecar(sidecar_path(path))
+    if sidecar.get("request_sha256") != request_sha256(plan, generator.origin, generator.fps):
         return False
+    return path.is_file() and sidecar.get("sha256") == sha256_file(path)
 
 
 def write_output(clip: GeneratedClip, path: Path, generator: Generator) -> dict[str, Any]:
@@ -58,6 +71,15 @@ def write_output(clip: GeneratedClip, path: Path, generator: Generator) -> dict[
     sidecar = provenance | {"file": path.name, "sha256": sha256_file(path), "clip": _measures(clip)}
     write_json(sidecar_path(path), sidecar)
     return sidecar
+
+
+def _read_sidecar(path: Path) -> dict[str, Any]:
+    """What a sidecar says; nothing for a file that is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _measures(clip: GeneratedClip) -> dict[str, Any]:

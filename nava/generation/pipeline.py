@@ -69,7 +69,7 @@ class GeneratedClip:
 
 @dataclass(frozen=True)
 class Generator:
-    """Everything that generation needs. Put the model in eval mode, and all parts on `device`.
+    """Everything that generation needs. Put the model in eval mode and on `device`; the other parts may lie elsewhere.
 
     Attributes:
         model: predicts velocities.

@@ -160,6 +160,15 @@ def test_bad_lines_are_told_before_anything_is_generated_and_the_rest_is_made(ge
     assert sorted(contents(tmp_path / "out")) == ["0001.json", "0001.mp4"]
 
 
+def test_a_voice_that_lies_where_the_clip_would_go_is_kept(generator, tmp_path):
+    voice = write_voice(tmp_path / "0001.wav")
+    before = voice.read_bytes()
+    lines = read(tmp_path, {"prompt": PROMPT, "task": "T2A", "spk_wavs": ["0001.wav"]})
+    result, _, _ = run(lines, generator, tmp_path)
+    assert result.refused[1].startswith("output: ")
+    assert voice.read_bytes() == before
+
+
 def test_a_line_that_fails_leaves_the_others_alone(generator, tmp_path, monkeypatch):
     def failing(clip, path, *_):
         if path.name == "0001.mp4":

@@ -3,8 +3,8 @@ import json
 import av
 import pytest
 
-from nava.generation.output import check_output, is_finished, sidecar_path, write_output
-from nava.generation.request import Request, Task
+from nava.generation.output import check_output, check_overwriting, is_finished, sidecar_path, write_output
+from nava.generation.request import Request, Task, parse_voice
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_file
 from tests.generation.voice_package import PROMPT, RATE, SIZE
@@ -67,6 +67,27 @@ def test_sound_alone_is_a_wav(generator, tmp_path):
     assert sidecar["clip"] == {"samples": 8_000, "sample_rate_hz": RATE, "channels": 1}
     with av.open(str(tmp_path / "a.wav")) as container:
         assert container.metadata["title"] == PROMPT
+
+
+def test_only_an_earlier_output_is_replaced(generator, tmp_path):
+    path = tmp_path / "clip.mp4"
+    check_overwriting(path, Request(PROMPT))
+    written(generator, path)
+    check_overwriting(path, Request(PROMPT, 8))
+    for other in ('{"my": "notes"}', "[1]", "text"):
+        sidecar_path(path).write_text(other)
+        with pytest.raises(InputError, match=r"^output: .*clip\.json would be replaced"):
+            check_overwriting(path, Request(PROMPT))
+        assert sidecar_path(path).read_text() == other
+
+
+def test_an_input_is_never_replaced(tmp_path):
+    voice, image = tmp_path / "a.wav", tmp_path / "b.png"
+    request = Request(PROMPT, image=image, voices=(parse_voice(str(voice)),))
+    for path in (voice, tmp_path / "x" / ".." / "b.png"):
+        with pytest.raises(InputError, match=r"^output: .* is an input of the same request"):
+            check_overwriting(path, request)
+    check_overwriting(tmp_path / "c.wav", request)
 
 
 def test_the_name_says_the_format(tmp_path):
