@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from nava.console.encoders_command import encoders
 from nava.console.parity_command import parity
 from nava.runtime.errors import InputError
 
@@ -22,6 +23,7 @@ def model() -> None:
     """Models and their weights."""
 
 
+model.add_command(encoders)
 model.add_command(parity)
 
 

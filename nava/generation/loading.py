@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from nava.conditioning.text import TextEncoder
     from nava.conditioning.timbre import TimbreEncoder
+    from nava.latents.registry import Codecs
 
 C = TypeVar("C")
 K = TypeVar("K")
@@ -77,7 +78,7 @@ def load_generator(
     reader = "cpu" if offload_group else device
     text = load_text_encoder(package.codec / TEXT_FOLDER, weights, device=reader, cache=cache)
     timbre = _timbre(package, weights, cache)
-    _check_fit(package.folder, config, text, timbre)
+    _check_fit(package.folder, config, codecs, text, timbre)
     identities = {**codecs.identities, TEXT_FOLDER: text.identity}
     if timbre is not None:
         identities[TIMBRE_FOLDER] = timbre.identity
@@ -139,8 +140,18 @@ def _load_model(
     return model.eval().requires_grad_(False)
 
 
-def _check_fit(folder: Path, config: ModelConfig, text: TextEncoder, timbre: TimbreEncoder | None) -> None:
-    """Refuse encoders that another model was trained with."""
+def _check_fit(
+    folder: Path, config: ModelConfig, codecs: Codecs, text: TextEncoder, timbre: TimbreEncoder | None
+) -> None:
+    """Refuse codecs and encoders that another model was trained with."""
+    for name, codec, channels in (
+        ("video", codecs.video, config.video_channels),
+        ("audio", codecs.audio, config.audio_channels),
+    ):
+        if codec.channels != channels:
+            raise InputError(
+                f"{folder}: the {name} codec has {codec.channels} channels, but the model takes {channels}"
+            )
     # A voice's slot is counted in the model's rows; without voices the model fills up what is missing.
     fits = text.rows == config.text_len if config.speaker_dim else text.rows <= config.text_len
     if text.width != config.text_dim or not fits:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 from nava.artifacts.model_package import ModelPackage, load_package, read_description
 from nava.artifacts.signature import SignatureRefused
 from nava.config.generation import GenerationConfig, GuidanceScales
 from nava.generation.loading import load_generator, sampler_settings
 from nava.generation.request import Request
+from nava.model.architecture import build_model
 from nava.runtime.errors import InputError
 from tests.generation.voice_package import MODEL, NEGATIVE_PROMPTS, PROMPT, SAMPLER
 
@@ -99,6 +101,17 @@ def test_weights_that_do_not_fit_the_architecture_are_an_input_error(copied):
 def test_parts_that_do_not_fit_the_model_are_an_input_error(copied):
     edit(copied / "config.json", text_len=31)
     with pytest.raises(InputError, match="text encoder gives 32 rows of 64, but the model takes 31 of 64"):
+        load_generator(unverified(copied))
+
+
+@pytest.mark.parametrize(("setting", "part"), [("video_channels", "video codec"), ("audio_channels", "audio codec")])
+def test_codecs_of_other_latents_are_an_input_error(copied, setting, part):
+    channels = getattr(MODEL, setting)
+    edit(copied / "config.json", **{setting: channels + 4})
+    wider = build_model(replace(MODEL, **{setting: channels + 4}))
+    (copied / "model.safetensors").unlink()
+    save_file(wider.state_dict(), copied / "model.safetensors")
+    with pytest.raises(InputError, match=f"the {part} has {channels} channels, but the model takes {channels + 4}"):
         load_generator(unverified(copied))
 
 

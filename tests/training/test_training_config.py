@@ -42,7 +42,10 @@ def test_it_goes_through_omegaconf_unchanged() -> None:
         ({"validation_sigmas": [0.5, 1.0]}, "training.validation_sigmas"),
         ({"validation_sigmas": [0.5, 0.5]}, "training.validation_sigmas"),
         ({"stage2": replace(STAGE, steps=0)}, "training.stage2.steps is 0"),
-        ({"stage3": replace(STAGE, audio_only=0, audio_video=0)}, "training.stage3.audio_only : audio_video is '0 : 0'"),
+        (
+            {"stage3": replace(STAGE, audio_only=0, audio_video=0)},
+            "training.stage3.audio_only : audio_video is '0 : 0'",
+        ),
         ({"stage3": replace(STAGE, audio_only=-1)}, "training.stage3"),
         ({"stage1": replace(STAGE, text_dropout=1.1)}, "training.stage1.text_dropout is 1.1"),
         ({"stage1": replace(STAGE, modality_masking=-0.1)}, "training.stage1.modality_masking"),

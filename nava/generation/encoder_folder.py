@@ -1,0 +1,74 @@
+"""The folder of codecs and encoders that a package of published weights is made with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from nava.config.conditioning import ConditioningConfig
+from nava.config.latents import LatentsConfig
+from nava.runtime.errors import InputError
+from nava.runtime.storage import atomic_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+# Codecs that need a fit come with the latent shards of a corpus, in a folder of the same layout.
+VIDEO_TYPES = ("wan_video", "block_dct")
+AUDIO_TYPES = ("ltx_audio",)
+
+
+def write_encoders(folder: Path, latents: LatentsConfig, conditioning: ConditioningConfig) -> dict[str, str]:
+    """Write ``video/``, ``audio/``, ``text/`` and, if one is configured, ``timbre/``; what is published is referred to.
+
+    Every file of published weights is found, opened and hashed, so that a wrong one is told here and not when the
+    package is used.
+
+    Returns:
+        Identity of each part by the name of its folder.
+
+    Raises:
+        InputError: the folder exists; weights are missing, damaged, or not those of the type; or a codec needs a fit.
+    """
+    from nava.conditioning.text import build_text_encoder
+    from nava.conditioning.timbre import build_timbre_encoder
+    from nava.generation.loading import TEXT_FOLDER, TIMBRE_FOLDER
+    from nava.latents.registry import AUDIO_FOLDER, VIDEO_FOLDER, build_audio_codec, build_video_codec
+
+    if folder.exists():
+        raise InputError(f"{folder} exists already: give a new folder")
+    for section in (latents, conditioning):
+        section.check()
+    identities: dict[str, str] = {}
+    with atomic_folder(folder) as part:
+        # One part after the other: together they would not fit into the memory of a small machine.
+        video = build_video_codec(latents.video, _no_corpus, 0, seed=0)
+        video.save(part / VIDEO_FOLDER)
+        identities[VIDEO_FOLDER] = video.identity
+        del video
+        audio = build_audio_codec(latents.audio, _no_corpus)
+        audio.save(part / AUDIO_FOLDER)
+        identities[AUDIO_FOLDER] = audio.identity
+        del audio
+        text = build_text_encoder(conditioning)
+        text.save(part / TEXT_FOLDER)
+        identities[TEXT_FOLDER] = text.identity
+        del text
+        timbre = build_timbre_encoder(conditioning)
+        if timbre is not None:
+            timbre.save(part / TIMBRE_FOLDER)
+            identities[TIMBRE_FOLDER] = timbre.identity
+    return identities
+
+
+def _no_corpus() -> Iterable[Tensor]:
+    _refuse_fit()
+
+
+def _refuse_fit() -> NoReturn:
+    raise InputError(
+        "this codec is fitted on a corpus: take the folder `codec` of latent shards (runs/demo/shards/<key>/codec), or "
+        f"a type that needs no fit ({', '.join((*VIDEO_TYPES, *AUDIO_TYPES))})"
+    )
