@@ -72,8 +72,9 @@ fixture: setup ## The seeded fixture corpus that data.dvc names, into data/; say
 	@rm -rf data/truth
 	@$(BIN)/dvc status data.dvc
 
-bench: setup ## The demo's step times, memory and the orchestration overhead, into benchmarks/
+bench: setup ## Every figure of benchmarks/: the life cycle (about 8 minutes), the transformer (about 13)
 	@$(BIN)/python benchmarks/lifecycle.py
+	@$(BIN)/python benchmarks/model.py
 
 clean: ## Runs, caches and the environment
 	rm -rf runs build .venv .mypy_cache .ruff_cache .pytest_cache

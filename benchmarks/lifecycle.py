@@ -2,7 +2,7 @@
 
 Runs the demo twice in a workspace of its own and writes `benchmarks/results/lifecycle.json`: times and peak memory of
 the steps, the time of the second run, and the orchestration overhead per step. Everything is reused in the second run,
-so all of its time is overhead. Command: `make bench`.
+so all of its time is overhead. Command: `python benchmarks/lifecycle.py`, or `make bench` for all.
 """
 
 import json
@@ -36,7 +36,7 @@ def main() -> None:
         second_s, second = run(Path(folder))
     steps = {step["name"]: step for step in first["steps"]}
     value = {
-        "command": "make bench",
+        "command": "python benchmarks/lifecycle.py",
         "commit": git("rev-parse", "HEAD"),
         "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "machine": {
