@@ -1,8 +1,9 @@
 """The NAVA service: a prompt in, an MP4 with sound out.
 
-The Bento holds code only. Which package is served is said at start, by three environment variables read here and
-nowhere else: `NAVA_PACKAGE` (folder or fsspec address), `NAVA_PACKAGE_SHA256` and `NAVA_PUBLIC_KEY` (file). The package
-is verified before anything of it is loaded; a package that does not verify stops the start.
+The Bento holds code only. Which package is served is said at start, by environment variables read here and nowhere
+else: `NAVA_PACKAGE` (folder or fsspec address), `NAVA_PACKAGE_SHA256` and `NAVA_PUBLIC_KEY` (file); for packages that
+refer to published weights `NAVA_WEIGHTS` (folder, hub mirror or bucket); and `NAVA_DEVICE` (cpu if not given; bfloat16
+on any other). The package is verified before anything of it is loaded; one that does not verify stops the start.
 
 Request (JSON, `POST /generate`)::
 
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import bentoml
+import torch
 from bentoml.exceptions import InvalidArgument
 from bentoml.validators import ContentType
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,7 +35,13 @@ from nava.generation.loading import load_generator
 from nava.generation.request import Request
 from nava.registry.package_store import fetch_package
 from nava.runtime.errors import InputError
-from nava.serving.command import KEY_VARIABLE, PACKAGE_VARIABLE, SHA256_VARIABLE
+from nava.serving.command import (
+    DEVICE_VARIABLE,
+    KEY_VARIABLE,
+    PACKAGE_VARIABLE,
+    SHA256_VARIABLE,
+    WEIGHTS_VARIABLE,
+)
 
 CLIP_FILE = "clip.mp4"
 
@@ -45,6 +53,8 @@ class ServiceSettings:
     package: str
     sha256: str
     public_key: Path
+    weights: str | None = None
+    device: str = "cpu"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "ServiceSettings":
@@ -53,7 +63,8 @@ class ServiceSettings:
         if missing := [name for name in names if not environment.get(name)]:
             raise InputError(f"set {', '.join(missing)}: the service needs to know what to serve and how to verify it")
         package, sha256, key = (environment[name] for name in names)
-        return cls(package, sha256, Path(key))
+        weights, device = environment.get(WEIGHTS_VARIABLE) or None, environment.get(DEVICE_VARIABLE) or "cpu"
+        return cls(package, sha256, Path(key), weights, device)
 
 
 class Guidance(BaseModel):
@@ -100,7 +111,13 @@ class NavaService:
         self._cache = tempfile.TemporaryDirectory(prefix="nava-package-")
         folder = fetch_package(settings.package, Path(self._cache.name))
         self.package = load_package(folder, settings.public_key, settings.sha256)
-        self.generator = load_generator(self.package)
+        self.generator = load_generator(
+            self.package,
+            settings.weights,
+            settings.device,
+            None if settings.device == "cpu" else torch.bfloat16,
+            cache=Path(self._cache.name),
+        )
 
     @bentoml.api(input_spec=GenerateRequest)
     def generate(self, ctx: bentoml.Context, **request: Any) -> Annotated[Path, ContentType("video/mp4")]:

@@ -11,6 +11,9 @@ class ServingConfig:
 
     service: str = "deploy/service.py"  # relative to the root of the project
     service_class: str = "NavaService"
+    # Where published weights lie that a package refers to: a folder, a hub mirror or a bucket address.
+    weights: str = field(default="", metadata=NOT_IDENTITY)
+    device: str = field(default="cpu", metadata=NOT_IDENTITY)  # cpu, cuda, cuda:1; bfloat16 on all but the CPU
     host: str = field(default="127.0.0.1", metadata=NOT_IDENTITY)
     start_timeout_s: float = field(default=120.0, metadata=NOT_IDENTITY)
     request_timeout_s: float = field(default=120.0, metadata=NOT_IDENTITY)

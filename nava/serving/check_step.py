@@ -87,8 +87,9 @@ def serve_check(step: Step, model_package: Handle) -> Handle:
         with tempfile.TemporaryDirectory() as cache:
             package = load_package(fetch_package(served.uri, Path(cache)), served.public_key, served.sha256)
             step.log(f"starting the service on {url}, log in {log}")
-            with running_service(command, service_environment(served, home), url, log, config.start_timeout_s):
-                answers = ask(url, config, expected_clip(package), package.sha256, log)
+            environment = service_environment(served, home, config)
+            with running_service(command, environment, url, log, config.start_timeout_s):
+                answers = ask(url, config, expected_clip(package, config.weights), package.sha256, log)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     step.log(f"served {answers.summary}")

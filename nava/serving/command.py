@@ -11,6 +11,7 @@ from nava.runtime.errors import InputError
 from nava.runtime.project import package_root
 
 PACKAGE_VARIABLE, SHA256_VARIABLE, KEY_VARIABLE = "NAVA_PACKAGE", "NAVA_PACKAGE_SHA256", "NAVA_PUBLIC_KEY"
+WEIGHTS_VARIABLE, DEVICE_VARIABLE = "NAVA_WEIGHTS", "NAVA_DEVICE"
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,15 @@ def bentoml_command(config: ServingConfig, host: str, port: int) -> list[str]:
     return [sys.executable, "-m", "bentoml", "serve", target, *options]
 
 
-def service_environment(package: ServedPackage, home: Path) -> dict[str, str]:
-    """The variables that say what to serve; BentoML keeps what it writes under `home` and reports to nobody."""
+def service_environment(package: ServedPackage, home: Path, config: ServingConfig) -> dict[str, str]:
+    """The variables that say what to serve and on what; BentoML keeps what it writes under `home`, reports to nobody."""
+    weights = {WEIGHTS_VARIABLE: config.weights} if config.weights else {}
     return {
         PACKAGE_VARIABLE: package.uri,
         SHA256_VARIABLE: package.sha256,
         KEY_VARIABLE: str(package.public_key),
+        DEVICE_VARIABLE: config.device,
+        **weights,
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_HOME": str(home),
     }
@@ -78,7 +82,7 @@ def serve_command(run_dir: Path, port: int = 3000, config: ServingConfig | None 
     from nava.registry.recorded_config import recorded_config
 
     config = config or recorded_config(run_dir, ServingConfig)
-    environment = service_environment(champion_package(run_dir), run_dir.resolve() / "bentoml")
+    environment = service_environment(champion_package(run_dir), run_dir.resolve() / "bentoml", config)
     variables = [f"{name}={value}" for name, value in environment.items()]
     return ["env", *variables, *bentoml_command(config, config.host, port)]
 

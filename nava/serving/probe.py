@@ -51,9 +51,14 @@ class ServiceAnswers:
     request_s: float
 
 
-def expected_clip(package: ModelPackage) -> ClipSize:
-    """The size of the clips that a package makes, found by decoding empty latents with its own codecs."""
-    settings, codecs = read_json(package.generation), load_codecs(package.codec)
+def expected_clip(package: ModelPackage, weights: str = "") -> ClipSize:
+    """The size of the clips that a package makes, found by decoding empty latents with its own codecs.
+
+    Args:
+        package: a verified package.
+        weights: where published weights lie, for a package that refers to some.
+    """
+    settings, codecs = read_json(package.generation), load_codecs(package.codec, weights or None)
     samples = codecs.audio.decode(torch.zeros(1, *settings["audio_shape"])).shape[-1]
     rate = codecs.audio.output_sample_rate_hz
     if settings["video_shape"] is None:

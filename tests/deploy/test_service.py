@@ -14,7 +14,12 @@ DEFAULT = GenerationConfig(steps=20, video=GuidanceScales(1.0, 2.0, 0.0), audio=
 
 def test_settings_come_from_the_environment():
     settings = ServiceSettings.from_environment(ENVIRONMENT | {"OTHER": "x"})
-    assert settings == ServiceSettings("/packages/a", "a" * 64, Path("/keys/k.pub"))
+    assert settings == ServiceSettings("/packages/a", "a" * 64, Path("/keys/k.pub"), weights=None, device="cpu")
+
+
+def test_a_package_of_published_weights_is_told_where_they_are():
+    settings = ServiceSettings.from_environment(ENVIRONMENT | {"NAVA_WEIGHTS": "s3://b/hub", "NAVA_DEVICE": "cuda"})
+    assert (settings.weights, settings.device) == ("s3://b/hub", "cuda")
 
 
 @pytest.mark.parametrize("missing", list(ENVIRONMENT))

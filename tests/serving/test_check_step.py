@@ -58,8 +58,9 @@ def test_the_service_itself_refuses_a_package_that_was_swapped_after_the_check(s
     port = free_port("127.0.0.1")
     from nava.config.serving import ServingConfig
 
-    started = bentoml_command(ServingConfig(), "127.0.0.1", port)
-    environment = service_environment(served, step.workdir / "bentoml")
+    config = ServingConfig()
+    started = bentoml_command(config, "127.0.0.1", port)
+    environment = service_environment(served, step.workdir / "bentoml", config)
     log = step.workdir / "service.log"
     service = running_service(started, environment, f"http://127.0.0.1:{port}", log, 120)
     with pytest.raises(ServiceFailed, match=r"(?s)could not load the package.*model\.safetensors was changed"), service:

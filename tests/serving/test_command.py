@@ -25,14 +25,22 @@ def test_the_command_names_the_service_by_module_and_class():
 
 
 def test_the_environment_says_what_to_serve_and_reports_to_nobody(tmp_path):
-    environment = service_environment(ServedPackage("s3://b/p", "a" * 64, tmp_path / "k.pub"), tmp_path / "home")
-    assert environment == {
+    served = ServedPackage("s3://b/p", "a" * 64, tmp_path / "k.pub")
+    assert service_environment(served, tmp_path / "home", ServingConfig()) == {
         "NAVA_PACKAGE": "s3://b/p",
         "NAVA_PACKAGE_SHA256": "a" * 64,
         "NAVA_PUBLIC_KEY": str(tmp_path / "k.pub"),
+        "NAVA_DEVICE": "cpu",
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_HOME": str(tmp_path / "home"),
     }
+
+
+def test_the_environment_says_where_published_weights_are_and_what_to_compute_on(tmp_path):
+    served = ServedPackage("s3://b/p", "a" * 64, tmp_path / "k.pub")
+    config = ServingConfig(weights="s3://b/hub", device="cuda:1")
+    environment = service_environment(served, tmp_path / "home", config)
+    assert (environment["NAVA_WEIGHTS"], environment["NAVA_DEVICE"]) == ("s3://b/hub", "cuda:1")
 
 
 @pytest.mark.parametrize("service", ["deploy/nowhere.py", "../elsewhere.py", "/etc/passwd", "deploy", "README.md"])

@@ -64,7 +64,8 @@ def test_every_request_is_answered_and_memory_does_not_grow(tmp_path: Path) -> N
     served = champion_package(tmp_path / "runs" / "smoke")
     port = free_port(config.host)
     url = f"http://{config.host}:{port}"
-    command, environment = bentoml_command(config, config.host, port), service_environment(served, tmp_path / "home")
+    command = bentoml_command(config, config.host, port)
+    environment = service_environment(served, tmp_path / "home", config)
     with running_service(command, environment, url, tmp_path / "service.log", config.start_timeout_s):
         # What is allocated once, such as thread pools and codec contexts, is no growth.
         require_clips(generate_all(url, range(2 * THREADS), config.request_timeout_s), tmp_path / "clip.mp4")
