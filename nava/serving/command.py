@@ -44,7 +44,7 @@ def bentoml_command(config: ServingConfig, host: str, port: int) -> list[str]:
 
 
 def service_environment(package: ServedPackage, home: Path, config: ServingConfig) -> dict[str, str]:
-    """The variables that say what to serve and on what; BentoML keeps what it writes under `home`, reports to nobody."""
+    """The variables that say what to serve and on what; BentoML writes under `home` and reports to nobody."""
     weights = {WEIGHTS_VARIABLE: config.weights} if config.weights else {}
     return {
         PACKAGE_VARIABLE: package.uri,
