@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
 import gc
 import json
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ from torch import Tensor
 from nava.artifacts.torch_checkpoint import read_state_dict
 from nava.artifacts.weight_files import INDEX_SUFFIX, WEIGHT_FILES, WeightsMissing, locate, missing, shard_map
 from nava.runtime.errors import InputError
+from nava.runtime.storage import is_part
 
 # How safetensors spells the types of tensors.
 SAFETENSORS_DTYPES: dict[str, torch.dtype] = {
@@ -44,6 +47,9 @@ _USUAL_NAMES = (
     "diffusion_pytorch_model.safetensors",
     "NAVA.safetensors",
 )
+_PATTERNS = (f"*{INDEX_SUFFIX}", "*.safetensors", "*.pth", "*.ckpt")
+# One file of several, which without their index are not a model: `m-00001-of-00002.safetensors`.
+_SHARD_NAME = re.compile(r".*-\d{5}-of-\d{5}\.safetensors")
 
 
 class TensorInfo(NamedTuple):
@@ -188,21 +194,37 @@ def find_weights(location: str | Path, known: Sequence[str], cache: Path | None 
 
 def _weights_of(path: Path) -> Path:
     if path.is_file():
+        if is_part(path):
+            raise InputError(f"{path} was being written when its process ended: remove it and make the weights again")
         return path
     if not path.is_dir():
         raise InputError(f"no weights at {path}")
-    for name in _USUAL_NAMES:
-        if (path / name).is_file():
-            return path / name
-    for pattern in (f"*{INDEX_SUFFIX}", "*.safetensors", "*.pth", "*.ckpt"):
-        found = sorted(path.glob(pattern))
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise InputError(f"{path} holds several weight files ({', '.join(f.name for f in found)}): name one")
+    if name := _chosen([file.name for file in path.iterdir() if file.is_file()], str(path)):
+        return path / name
     if (path / "transformer").is_dir():
         return _weights_of(path / "transformer")
     raise InputError(f"{path} holds no weights: name a safetensors file, its index or a torch file")
+
+
+def _chosen(names: Iterable[str], folder: str) -> str | None:
+    """Which of a folder's files its weights are; None if none of them.
+
+    Raises:
+        InputError: there are several, or a part of several.
+    """
+    whole = sorted(name for name in names if not is_part(Path(name)))
+    for name in _USUAL_NAMES:
+        if name in whole:
+            return name
+    for pattern in _PATTERNS:
+        found = fnmatch.filter(whole, pattern)
+        if found and all(_SHARD_NAME.fullmatch(name) for name in found):
+            raise InputError(f"{folder} holds shards of weights ({found[0]}) without their index: make them again")
+        if len(found) > 1:
+            raise InputError(f"{folder} holds several weight files ({', '.join(found)}): name one")
+        if found:
+            return found[0]
+    return None
 
 
 def _open_safetensors(path: Path) -> Any:

@@ -113,6 +113,19 @@ def test_a_folder_with_one_file_of_any_name(tmp_path):
         open_weights(tmp_path)
 
 
+def test_shards_without_their_index_are_not_a_model(tmp_path):
+    save_file(TENSORS, tmp_path / "m-00002-of-00002.safetensors")
+    with pytest.raises(InputError, match=r"m-00002-of-00002\.safetensors\) without their index") as error:
+        open_weights(tmp_path)
+    one_line(error)
+
+
+def test_a_half_written_file_beside_a_whole_one_is_passed_over(tmp_path):
+    for name in (".0123abcd.part.safetensors", ".0123abcd.part.json", "june.safetensors"):
+        save_file(TENSORS, tmp_path / name)
+    assert find_weights(tmp_path, ("nava",)) == tmp_path / "june.safetensors"
+
+
 def test_the_transformer_of_a_diffusers_folder(tmp_path):
     (tmp_path / "transformer").mkdir()
     shards(tmp_path / "transformer")

@@ -1,5 +1,10 @@
 """A new model written tensor by tensor has the values of one that is built."""
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,7 +17,9 @@ from nava.model.initialisation import initial_values
 from nava.model.keys import meta_model
 from nava.model.weights.export import convert_weights, in_eight_bits
 from nava.model.weights.fresh import write_fresh
+from nava.model.weights.files import find_weights, open_weights
 from nava.model.weights.load import load_weights
+from nava.runtime.errors import InputError
 
 
 def released(path):
@@ -86,3 +93,46 @@ def test_every_value_comes_with_its_rule(config):
     rules = {name: rule for name, _, rule in initial_values(meta_model(biased), biased, 0)}
     assert rules["double_blocks.0.self_attn.q_audio.bias"] == "zeros, temporal bias 5"
     assert rules["double_blocks.0.cross_attn.q.bias"] == "zeros"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from nava.config.model import MODELS
+from nava.model.weights.fresh import write_fresh
+
+written = []
+
+def each(name):
+    written.append(name)
+    if len(written) == 100:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+shard = int(sys.argv[2]) or None
+write_fresh(MODELS["tiny"](), 5, Path(sys.argv[1]), "fp32", max_shard_bytes=shard, each=each)
+"""
+
+
+@pytest.mark.parametrize("shard_bytes", [0, 200_000])
+def test_what_a_killed_process_leaves_is_not_taken_for_the_model(tmp_path, shard_bytes):
+    root, target = Path(__file__).parents[3], tmp_path / "made" / "m.safetensors"
+    child = subprocess.run(
+        [sys.executable, "-c", KILLED, str(target), str(shard_bytes)],
+        cwd=root,
+        env={"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "PATH": ""},
+        check=False,
+    )
+    assert child.returncode == -signal.SIGKILL
+    left = list(target.parent.iterdir())
+    assert left
+    # What is left has a valid header and all of its length: only its name says that it is not whole.
+    assert all(path.name.endswith(".part.safetensors") for path in left)
+    for find in (lambda: find_weights(target.parent, ("nava",)), lambda: open_weights(target.parent)):
+        with pytest.raises(InputError, match="is not at|holds no weights"):
+            find()
+    with pytest.raises(InputError, match="was being written when its process ended"):
+        open_weights(left[0])
+    report = write_fresh(MODELS["tiny"](), 5, target, "fp32", max_shard_bytes=shard_bytes or None)
+    assert find_weights(target.parent, ("nava",)) == report.path
+    made = meta_model(MODELS["tiny"]())
+    assert load_weights(made, target.parent).tensors == report.tensors
