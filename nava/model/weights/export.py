@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nava.model.fp8 import FP8, quantise_weight
 from nava.model.keys import RELEASED_PREFIX
-from nava.model.weights.files import StateDictReader, TensorInfo, open_weights
-from nava.model.weights.load import check_names
-from nava.model.weights.stored import SCALE_SUFFIX, StoredModel
+from nava.model.weights.files import TensorInfo, open_weights
+from nava.model.weights.load import check_names, check_types, listing
+from nava.model.weights.stored import MARK, SCALE_SUFFIX, StoredModel
 from nava.model.weights.writing import info_bytes, write_safetensors
 from nava.runtime.errors import InputError
 
 Form = Literal["fp32", "bf16", "fp8"]
 FORMS: tuple[str, ...] = get_args(Form)
-# A tensor that every model of sound and pictures here has, whatever its architecture.
-_MARK = "head_audio.head.weight"
 _EIGHT_BIT_PARTS = frozenset({"self_attn", "cross_attn", "cross_modal_attn", "ffn", "ffn_audio"})
 
 
@@ -105,34 +103,23 @@ def convert_weights(
         each: called with the name of every tensor, for progress.
 
     Raises:
-        InputError: the source holds no NAVA model, or not the one of `shapes`; or there is no room.
+        InputError: the source holds no NAVA model, or not the one of `shapes`, or tensors that are not floating point;
+            or there is no room.
     """
     stored = StoredModel(open_weights(source))
     if shapes is not None:
         check_names(stored, dict(shapes))
-    elif _MARK not in stored.tensors:
-        raise InputError(f"{source} holds no NAVA model: it lacks '{_MARK}'")
-    return _export(stored, target, form, max_shard_bytes, each)
-
-
-def save_weights(model: nn.Module, target: Path, form: Form = "fp32", max_shard_bytes: int | None = None) -> Path:
-    """Write a model that is in memory under the released names; returns the file, or the index of its shards."""
-    stored = StoredModel(StateDictReader(model.state_dict()))
-    return _export(stored, target, form, max_shard_bytes, None).path
-
-
-def _export(
-    stored: StoredModel,
-    target: Path,
-    form: Form,
-    max_shard_bytes: int | None,
-    each: Callable[[str], None] | None,
-) -> ExportReport:
-    shapes = {name: info.shape for name, info in stored.tensors.items()}
+    elif MARK not in stored.tensors:
+        raise InputError(f"{source} holds no NAVA model: it lacks '{MARK}'")
+    elif stored.foreign:
+        raise InputError(f"{source} holds {listing(stored.foreign)}, which no NAVA model has")
+    else:
+        check_types(stored)
+    held = {name: info.shape for name, info in stored.tensors.items()}
 
     def values() -> Iterator[tuple[str, Tensor]]:
         for name in stored.tensors:
-            if form == "fp8" and name in stored.quantised and in_eight_bits(name, shapes[name]):
+            if form == "fp8" and name in stored.quantised and in_eight_bits(name, held[name]):
                 # Rounding what is rounded already would move it again.
                 weight, scale = stored.read_quantised(name, "cpu")
                 yield RELEASED_PREFIX + name, weight
@@ -142,4 +129,4 @@ def _export(
             if each is not None:
                 each(name)
 
-    return report_of(write_safetensors(target, plan_of(shapes, form), values(), max_shard_bytes), shapes, form)
+    return report_of(write_safetensors(target, plan_of(held, form), values(), max_shard_bytes), held, form)

@@ -7,7 +7,7 @@ import gc
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,7 +64,7 @@ class WeightReader(ABC):
 
     Attributes:
         label: what messages call it: the path of a file.
-        form: "safetensors", "sharded safetensors", "torch file" or "state dict".
+        form: "safetensors", "sharded safetensors" or "torch file".
         tensors: shape and type of every tensor, in the order in which they are read fastest.
     """
 
@@ -75,21 +75,6 @@ class WeightReader(ABC):
     @abstractmethod
     def read(self, name: str, device: Device = "cpu", dtype: torch.dtype | None = None) -> Tensor:
         """One tensor, in the type that it is stored in unless another is asked for; never a view of a file."""
-
-
-class StateDictReader(WeightReader):
-    """The tensors of a model that is in memory."""
-
-    form = "state dict"
-
-    def __init__(self, tensors: Mapping[str, Tensor], label: str = "the model") -> None:
-        self.label = label
-        self._tensors = tensors
-        self.tensors = {name: TensorInfo(tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
-
-    def read(self, name: str, device: Device = "cpu", dtype: torch.dtype | None = None) -> Tensor:
-        """One tensor; the model's own if it is there and of that type already."""
-        return self._tensors[name].detach().to(device=device, dtype=dtype)
 
 
 class SafetensorsReader(WeightReader):

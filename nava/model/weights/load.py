@@ -98,21 +98,34 @@ def load_weights(
 
 
 def check_names(stored: StoredModel, shapes: dict[str, tuple[int, ...]]) -> None:
-    """InputError unless the file has exactly these tensors with these shapes; the message names the first three."""
+    """InputError unless the file has exactly these tensors with these shapes, in floating point.
+
+    The message names the first three that are amiss.
+    """
     label = stored.reader.label
     if missing := [name for name in shapes if name not in stored.tensors]:
         hint = ""
         if len(missing) > len(shapes) // 2 and "blocks.0.self_attn.q.weight" in stored.tensors:
             hint = "; these look like Wan weights: `nava model from-wan` makes NAVA weights of them"
         raise InputError(f"{label} lacks {listing(missing)}{hint}")
-    if unexpected := [stored.stored_name(name) for name in stored.tensors if name not in shapes]:
-        raise InputError(f"{label} holds {listing(unexpected)}, which this model does not have")
+    unexpected = [stored.stored_name(name) for name in stored.tensors if name not in shapes]
+    if unexpected or stored.foreign:
+        raise InputError(f"{label} holds {listing(stored.foreign + unexpected)}, which this model does not have")
+    check_types(stored)
     for name, shape in shapes.items():
         if stored.tensors[name].shape != shape:
             raise InputError(
                 f"{label}: '{stored.stored_name(name)}' has shape {list(stored.tensors[name].shape)}, "
                 f"the model needs {list(shape)}"
             )
+
+
+def check_types(stored: StoredModel) -> None:
+    """InputError names the tensors that are not floating point: no weights, whatever they are called."""
+    others = [stored.stored_name(name) for name, info in stored.tensors.items() if not info.dtype.is_floating_point]
+    if others:
+        kind = str(stored.reader.tensors[others[0]].dtype).removeprefix("torch.")
+        raise InputError(f"{stored.reader.label} holds {listing(others)} in {kind}, but weights are floating point")
 
 
 def assign(model: nn.Module, name: str, tensor: Tensor) -> None:

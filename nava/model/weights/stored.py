@@ -12,6 +12,8 @@ from nava.runtime.errors import InputError
 
 # What the name of an eight-bit weight gets for the name of its scales.
 SCALE_SUFFIX = "_scale"
+# A tensor that every model of sound and pictures here has, whatever its architecture.
+MARK = "head_audio.head.weight"
 
 
 class StoredModel:
@@ -20,17 +22,22 @@ class StoredModel:
     Attributes:
         reader: the file.
         tensors: shape and stored type by the model's name; the scales of eight-bit weights are not listed apart.
+        foreign: what else is in a file whose names have the released prefix: tensors without it, as they are called.
         quantised: names of the weights that are stored in eight bits.
 
     Raises:
-        InputError: a weight in eight bits has no scale, or not one per output row.
+        InputError: a weight in eight bits is no matrix, has no scale, or not one per output row.
     """
 
     def __init__(self, reader: WeightReader) -> None:
         self.reader = reader
-        prefixed = bool(reader.tensors) and all(name.startswith(RELEASED_PREFIX) for name in reader.tensors)
-        self._prefix = RELEASED_PREFIX if prefixed else ""
-        named = {name.removeprefix(self._prefix): info for name, info in reader.tensors.items()}
+        self._prefix = _prefix_of(reader)
+        self.foreign = [name for name in reader.tensors if not name.startswith(self._prefix)]
+        named = {
+            name.removeprefix(self._prefix): info
+            for name, info in reader.tensors.items()
+            if name.startswith(self._prefix)
+        }
         self.quantised = {name for name, info in named.items() if info.dtype == FP8}
         scales = {name + SCALE_SUFFIX for name in self.quantised}
         for name in sorted(self.quantised):
@@ -55,7 +62,12 @@ class StoredModel:
         return weight, scale.reshape(-1).expand(len(weight)).contiguous()
 
     def _check_scale(self, named: dict[str, TensorInfo], name: str) -> None:
-        stored, rows = self.stored_name(name), named[name].shape[0]
+        stored, shape = self.stored_name(name), named[name].shape
+        if len(shape) != 2:
+            raise InputError(
+                f"{self.reader.label}: '{stored}' is stored in eight bits, but is no matrix: shape {list(shape)}"
+            )
+        rows = shape[0]
         scale = named.get(name + SCALE_SUFFIX)
         if scale is None:
             raise InputError(f"{self.reader.label}: '{stored}' is stored in eight bits without its {SCALE_SUFFIX[1:]}")
@@ -64,3 +76,11 @@ class StoredModel:
                 f"{self.reader.label}: '{stored}{SCALE_SUFFIX}' has shape {list(scale.shape)}, not one value per row "
                 f"of its {rows}"
             )
+
+
+def _prefix_of(reader: WeightReader) -> str:
+    """The released prefix if the model's names have it; a tensor of something else does not decide that."""
+    for prefix in (RELEASED_PREFIX, ""):
+        if prefix + MARK in reader.tensors:
+            return prefix
+    return RELEASED_PREFIX if any(name.startswith(RELEASED_PREFIX) for name in reader.tensors) else ""

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nava.config.model import ModelConfig
 from nava.model.initialisation import initial_values
 from nava.model.keys import meta_model, shapes_of
 from nava.model.weights.export import Form, plan_of, released_tensors
 from nava.model.weights.files import TensorInfo, WeightReader, open_weights
-from nava.model.weights.load import assign, listing
+from nava.model.weights.load import listing
 from nava.model.weights.wan_names import naming_of, original_name, wan_source
 from nava.model.weights.writing import write_safetensors
 from nava.runtime.errors import InputError
@@ -205,24 +205,6 @@ def write_from_wan(
 
     written = write_safetensors(target, plan_of(source.shapes, form), values(), max_shard_bytes)
     return written, source.report
-
-
-def load_from_wan(
-    model: nn.Module,
-    config: ModelConfig,
-    wan: str | Path,
-    *,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-    audio_from: AudioFrom = "fresh",
-    seed: int = 0,
-) -> WanReport:
-    """Fill a model (best on the meta device) from a Wan model, tensor by tensor. Arguments as of `write_from_wan`."""
-    source = WanWeights(open_weights(wan), config, audio_from, seed)
-    with torch.no_grad():
-        for name, value in source.values():
-            assign(model, name, value.to(device=device, dtype=dtype))
-    return source.report
 
 
 def _original_names(reader: WeightReader) -> tuple[str, dict[str, str]]:

@@ -16,8 +16,8 @@ from nava.model.fp8 import eligible_linears, quantise_weight
 from nava.model.initialisation import initial_values
 from nava.model.keys import meta_model
 from nava.model.weights.export import convert_weights, in_eight_bits
-from nava.model.weights.fresh import write_fresh
 from nava.model.weights.files import find_weights, open_weights
+from nava.model.weights.fresh import write_fresh
 from nava.model.weights.load import load_weights
 from nava.runtime.errors import InputError
 
@@ -128,7 +128,7 @@ def test_what_a_killed_process_leaves_is_not_taken_for_the_model(tmp_path, shard
     # What is left has a valid header and all of its length: only its name says that it is not whole.
     assert all(path.name.endswith(".part.safetensors") for path in left)
     for find in (lambda: find_weights(target.parent, ("nava",)), lambda: open_weights(target.parent)):
-        with pytest.raises(InputError, match="is not at|holds no weights"):
+        with pytest.raises(InputError, match=r"is not at|holds no weights"):
             find()
     with pytest.raises(InputError, match="was being written when its process ended"):
         open_weights(left[0])

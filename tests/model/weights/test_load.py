@@ -12,7 +12,7 @@ from torch import nn
 from nava.model.backbone import NavaTransformer
 from nava.model.fp8 import FP8, Fp8Linear, with_empty_fp8_
 from nava.model.keys import meta_model
-from nava.model.weights.export import in_eight_bits, save_weights
+from nava.model.weights.export import convert_weights, in_eight_bits
 from nava.model.weights.load import load_weights
 from nava.runtime.errors import InputError
 
@@ -56,7 +56,7 @@ def test_names_without_the_prefix_and_in_shards(config, model, tmp_path, release
     made = meta_model(config)
     load_weights(made, tmp_path / "plain.safetensors")
     assert_same(made, model)
-    index = save_weights(model, tmp_path / "shards" / "m.safetensors", max_shard_bytes=20_000)
+    index = convert_weights(released_file, tmp_path / "shards" / "m.safetensors", "fp32", max_shard_bytes=20_000).path
     assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 3
     for path in (index, index.parent):
         made = meta_model(config)
@@ -190,6 +190,27 @@ def test_an_unexpected_tensor_is_named_as_the_file_calls_it(config, tmp_path, re
     save_file(load_file(released_file) | {"backbone.extra": torch.ones(1)}, tmp_path / "m.safetensors")
     text = refused(meta_model(config), tmp_path / "m.safetensors")
     assert "holds 'backbone.extra', which this model does not have" in text
+
+
+@pytest.mark.parametrize("foreign", ["extra", "optimizer.head_audio.head.weight", "head.head.bias"])
+def test_a_tensor_without_the_prefix_of_all_others(config, tmp_path, released_file, foreign):
+    save_file(load_file(released_file) | {foreign: torch.ones(1)}, tmp_path / "m.safetensors")
+    text = refused(meta_model(config), tmp_path / "m.safetensors")
+    assert f"holds '{foreign}', which this model does not have" in text
+
+
+def test_a_tensor_with_the_prefix_that_no_other_has(config, tmp_path, released_file):
+    save_file(without_prefix(released_file) | {"backbone.extra": torch.ones(1)}, tmp_path / "m.safetensors")
+    text = refused(meta_model(config), tmp_path / "m.safetensors")
+    assert "holds 'backbone.extra', which this model does not have" in text
+
+
+def test_a_tensor_that_is_not_floating_point(config, tmp_path, released_file):
+    tensors = load_file(released_file)
+    tensors["backbone.head.head.bias"] = torch.zeros(16, dtype=torch.int64)
+    save_file(tensors, tmp_path / "m.safetensors")
+    text = refused(meta_model(config), tmp_path / "m.safetensors")
+    assert "holds 'backbone.head.head.bias' in int64, but weights are floating point" in text
 
 
 def test_one_wrong_shape(config, tmp_path, released_file):

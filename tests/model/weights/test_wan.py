@@ -12,7 +12,7 @@ from nava.config.model import ModelConfig
 from nava.model.backbone import NavaTransformer
 from nava.model.keys import meta_model, shapes_of
 from nava.model.weights.load import load_weights
-from nava.model.weights.wan import load_from_wan, write_from_wan
+from nava.model.weights.wan import write_from_wan
 from nava.model.weights.wan_names import original_name
 from nava.runtime.errors import InputError
 
@@ -122,8 +122,9 @@ def test_the_video_branch_computes_what_wan_computes(tmp_path, wan, plain_file, 
 
 
 def test_both_namings_and_every_form_of_file(tmp_path, wan, wan_file):
+    target, report = write_from_wan(wan_file, nava(), tmp_path / "nava.safetensors")
     model = meta_model(nava())
-    report = load_from_wan(model, nava(), wan_file)
+    load_weights(model, target)
     assert report.naming == ("diffusers" if wan_file.is_dir() and (wan_file / "transformer").is_dir() else "original")
     assert_computes_like(wan, model.eval(), rows=8)
 
@@ -161,10 +162,11 @@ def test_the_audio_stream_can_start_as_the_video_stream(tmp_path, wan, plain_fil
     assert "copied from Wan, the video stream's" in {tensor.how for tensor in report.tensors}
 
 
-def test_separate_feed_forward_networks_are_both_filled(wan, plain_file):
+def test_separate_feed_forward_networks_are_both_filled(tmp_path, wan, plain_file):
     config = nava(split_norm_ffn=True)
+    target, _ = write_from_wan(plain_file, config, tmp_path / "nava.safetensors", audio_from="video")
     model = meta_model(config)
-    load_from_wan(model, config, plain_file, audio_from="video")
+    load_weights(model, target)
     block = model.double_blocks[0]
     assert torch.equal(block.ffn_audio[0].weight, block.ffn[0].weight)
     assert torch.equal(block.norm3_audio.bias, original(wan)["blocks.0.norm3.bias"])
