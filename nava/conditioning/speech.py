@@ -10,23 +10,26 @@ kind of voice are known by their words (``fast``, ``on the left``, ``old man``);
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from nava.runtime.errors import InputError
 
 SPEECH_START, SPEECH_END = "<S>", "<E>"
 ATTRIBUTES = ("voice", "emotion", "rate", "position")
 MAX_SPEAKER_WORDS = 4
+# Longer ones are no names; so that no prompt, whatever is in it, is much work to read.
+MAX_SPEAKER_CHARACTERS = 200
 
 _MARK = re.compile(r"<[SE]>")
 _STOPS = r".,;:!?。，；：！？、…"
 _WORD = r"[\w'’\-]+"
-_SPEAKER = rf"{_WORD}(?:\s+{_WORD}){{0,{MAX_SPEAKER_WORDS - 1}}}"
-_HEAD = re.compile(
-    rf"(?:^|(?<=[{_STOPS}\"”)）]))\s*(?P<speaker>{_SPEAKER})?\s*(?:[(（](?P<attributes>[^()（）<>]*)[)）])?\s*[:：]\s*$"
-)
+_SPEAKER = re.compile(rf"{_WORD}(?: {_WORD}){{0,{MAX_SPEAKER_WORDS - 1}}}")
+_COLONS, _OPENING, _CLOSING = ":：", "(（", ")）"
+# What a speaker's name, or without one the brackets, may stand right after.
+_BOUNDARIES = _STOPS + '"”' + _CLOSING
 _SEPARATOR = re.compile(r"[,，、;；]")
 # Which attribute a word belongs to; the first that matches.
 _KINDS = {
@@ -101,9 +104,12 @@ class SpeechSpan:
             raise PromptError("<S><E> without words between them", SPEECH_START + SPEECH_END, len(SPEECH_START))
         if mark := _MARK.search(words):
             raise PromptError(f"the words hold the mark {mark.group()}", words, mark.start())
-        if speaker and not re.fullmatch(_SPEAKER, speaker):
+        if speaker and not _is_speaker(speaker):
             raise PromptError(
-                f"a speaker is one to {MAX_SPEAKER_WORDS} words of letters and digits without punctuation", speaker, 0
+                f"a speaker is one to {MAX_SPEAKER_WORDS} words of letters and digits without punctuation, "
+                f"{MAX_SPEAKER_CHARACTERS} characters at most",
+                speaker,
+                0,
             )
         attributes = [value for name in ATTRIBUTES if (value := _checked(name, _one_line(getattr(self, name))))]
         head = " ".join(part for part in (speaker, f"({', '.join(attributes)})" if attributes else "") if part)
@@ -173,19 +179,21 @@ def read_speech(text: str, breaks: Iterable[int] = (), *, strict: bool = True) -
     pieces: list[Piece] = []
     start = 0
     marks = list(_MARK.finditer(text))
+    places = sorted(breaks)
     for opening, closing in zip(marks[::2], marks[1::2], strict=True):
-        head_start = max([start, *(place for place in breaks if place <= opening.start())])
-        head = _HEAD.search(text[head_start : opening.start()])
+        passed = bisect_right(places, opening.start())
+        head_start = max(start, places[passed - 1]) if passed else start
+        head = _read_head(text[head_start : opening.start()])
         said: dict[str, str] = {}
         prose_end = opening.start()
-        if head and (head["speaker"] or head["attributes"] is not None):
+        if head is not None:
             try:
-                said = _attributes(text, head_start + head.start("attributes"), head["attributes"] or "")
-                prose_end = head_start + head.start()
+                said = _attributes(text, head_start + head.attributes_start, head.attributes)
+                prose_end = head_start + head.start
             except PromptError:
                 if strict:
                     raise
-            said["speaker"] = _one_line(head["speaker"] or "")
+            said["speaker"] = head.speaker
         pieces.append(text[start:prose_end])
         words = _one_line(text[opening.end() : closing.start()])
         pieces.append(SpeechSpan(words, **said, start=opening.start(), end=closing.end()))
@@ -220,6 +228,46 @@ def render_speech(pieces: Sequence[Piece]) -> str:
 def kind_of(attribute: str) -> str:
     """Which of ``ATTRIBUTES`` a word or phrase says something about."""
     return next((name for name, pattern in _KINDS.items() if pattern.fullmatch(attribute)), "emotion")
+
+
+class _Head(NamedTuple):
+    """What stands right before speech: speaker and attributes as written, and where they begin."""
+
+    speaker: str
+    attributes: str
+    start: int
+    attributes_start: int
+
+
+def _read_head(prose: str) -> _Head | None:
+    """The speaker and the brackets that prose ends with, read backwards from its colon; None for prose of other kind.
+
+    The work grows with the length of the prose and no faster.
+    """
+    rest = prose.rstrip()
+    if not rest.endswith(tuple(_COLONS)):
+        return None
+    rest = rest[:-1].rstrip()
+    attributes, attributes_start = None, 0
+    if rest.endswith(tuple(_CLOSING)):
+        bracket = _last(rest[:-1], _OPENING + _CLOSING + "<>")
+        if bracket >= 0 and rest[bracket] in _OPENING:
+            attributes, attributes_start = rest[bracket + 1 : -1], bracket + 1
+            rest = rest[:bracket].rstrip()
+    start = _last(rest, _BOUNDARIES) + 1
+    speaker = _one_line(rest[start:])
+    if speaker and not _is_speaker(speaker):
+        return None
+    return _Head(speaker, attributes or "", start, attributes_start) if speaker or attributes is not None else None
+
+
+def _last(text: str, characters: str) -> int:
+    """Where the last of some characters is; -1 where there is none."""
+    return max(text.rfind(character) for character in characters)
+
+
+def _is_speaker(name: str) -> bool:
+    return len(name) <= MAX_SPEAKER_CHARACTERS and _SPEAKER.fullmatch(name) is not None
 
 
 def _attributes(text: str, start: int, written: str) -> dict[str, str]:

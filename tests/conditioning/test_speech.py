@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nava.conditioning import speech
 from nava.conditioning.speech import (
     ATTRIBUTES,
+    MAX_SPEAKER_CHARACTERS,
     Piece,
     PromptError,
     SpeechSpan,
@@ -66,14 +68,91 @@ def test_positions_are_those_of_the_marks() -> None:
         ),
         ("雨声。李雷：", {"speaker": "李雷"}),
         ("Anna () : ", {"speaker": "Anna"}),
+        ("(rain) (sad): ", {"emotion": "sad"}),
+        ('"Stop!"\nOld  Ben\t(sad)\n:\n', {"speaker": "Old Ben", "emotion": "sad"}),
+        ("a: b: ", {"speaker": "b"}),
         # Prose: no colon, or more words than a name has.
         ("A calm female voice says ", {}),
         ("The narrator speaks in a low voice: ", {}),
         ("It is 5: 30. ", {}),
+        ("one two three four five (sad): ", {}),
+        ("a <b): ", {}),
+        ("): ", {}),
+        (" : ", {}),
+        (":", {}),
     ],
 )
 def test_heads(head: str, expected: dict[str, str]) -> None:
     assert only_span(head + "<S>hi<E>") == SpeechSpan("hi", **expected)
+
+
+class Counted:
+    """An expression that notes how long the texts are that it is tried on."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self.pattern = pattern
+        self.lengths: list[int] = []
+
+    def fullmatch(self, text: str) -> re.Match[str] | None:
+        self.lengths.append(len(text))
+        return self.pattern.fullmatch(text)
+
+
+MANY = 200_000
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (" " * MANY, {}),
+        ("Anna:" + " " * MANY, {"speaker": "Anna"}),
+        ("Anna" + " " * MANY + ":", {"speaker": "Anna"}),
+        ("\n" * MANY + "Anna" + "\u3000" * MANY + "Bell" + " " * MANY + "(sad)" + "\t" * MANY + ":", None),
+        ("a" * MANY, {}),
+        ("a" * MANY + ":", {}),
+        ("a " * MANY + ":", {}),
+        ("a-" * MANY + "(sad):", {}),
+        (":" * MANY, {}),
+        (": " * MANY, {}),
+        ("a:" * MANY, {"speaker": "a"}),
+        ("(" * MANY + ":", {}),
+        (")" * MANY + ":", {}),
+        ("()" * MANY + ":", {}),
+        ("(sad) " * MANY + ":", {"emotion": "sad"}),
+        ("." * MANY + " (sad):", {"emotion": "sad"}),
+        ("(" + "left " * MANY + "):", None),
+        ("(" + "a" * MANY + "):", None),
+    ],
+)
+def test_no_prompt_is_much_work_to_read(
+    head: str, expected: dict[str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What expressions are tried on is bounded for names, and for attributes no more than there is, once per kind."""
+    name = Counted(speech._SPEAKER)
+    kinds = {kind: Counted(pattern) for kind, pattern in speech._KINDS.items()}
+    monkeypatch.setattr(speech, "_SPEAKER", name)
+    monkeypatch.setattr(speech, "_KINDS", kinds)
+    span = only_span(head + "<S>hi<E>")
+    assert len(name.lengths) <= 1
+    assert max(name.lengths, default=0) <= MAX_SPEAKER_CHARACTERS
+    assert all(sum(kind.lengths) <= len(head) for kind in kinds.values())
+    if expected is not None:
+        assert span == SpeechSpan("hi", **expected)
+
+
+def test_the_prose_before_each_speech_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def noted(prose: str) -> speech._Head | None:
+        read.append(len(prose))
+        return original(prose)
+
+    original = speech._read_head
+    monkeypatch.setattr(speech, "_read_head", noted)
+    text = "Rain. Anna (sad): <S>hi<E> " * 5_000
+    pieces = read_speech(text, range(0, len(text), 7), strict=False)
+    assert sum(isinstance(piece, SpeechSpan) for piece in pieces) == len(read) == 5_000
+    assert sum(read) <= len(text)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +228,7 @@ def test_marks_are_checked(text: str) -> None:
         (SpeechSpan("a <E> b"), "the words hold the mark <E>"),
         (SpeechSpan("hi", speaker="Dr. No"), "a speaker is one to 4 words"),
         (SpeechSpan("hi", speaker="one two three four five"), "a speaker is one to 4 words"),
+        (SpeechSpan("hi", speaker="a" * 201), "200 characters at most"),
         (SpeechSpan("hi", emotion="left"), "the emotion 'left' would be read as a position"),
         (SpeechSpan("hi", rate="brisk"), "the rate 'brisk' would be read as a emotion"),
         (SpeechSpan("hi", emotion="sad, tired"), "the emotion of speech is words without ','"),
