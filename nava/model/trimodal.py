@@ -72,10 +72,8 @@ class Trimodal(NavaTransformer):
     def _block_contexts(
         self, text_BND: Tensor | Context, speaker_SE: Tensor | None, slot_S: Tensor | None, batch: int
     ) -> Iterator[Tensor | BlockContext]:
-        super()._block_contexts(text_BND, speaker_SE, slot_S, batch)
-        if isinstance(text_BND, Context):
-            return repeat(text_BND.expand(batch).rows)
-        return repeat(self._context_rows(text_BND, speaker_SE, slot_S))
+        contexts = super()._block_contexts(text_BND, speaker_SE, slot_S, batch)
+        return repeat(text_BND.expand(batch).rows) if isinstance(text_BND, Context) else contexts
 
     def _blocks(
         self,

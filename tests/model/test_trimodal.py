@@ -109,3 +109,23 @@ def test_preparing_costs_no_keys_and_values(model):
     context = model.prepare(inputs()[3])
     assert context.blocks == ()
     assert context.rows.shape == (2, 6, 24)
+
+
+def test_a_forward_embeds_the_text_once_and_a_prepared_one_never(model):
+    video, audio, time, text = inputs()
+    embedded = []
+    hook = model.text_embedding.register_forward_hook(lambda *_: embedded.append(1))
+    model(video, audio, time, text)
+    assert len(embedded) == 1
+    context = model.prepare(text)
+    embedded.clear()
+    model(video, audio, time, context)
+    assert not embedded
+    hook.remove()
+
+
+def test_a_prepared_context_has_its_speakers_in_it(model):
+    video, audio, time, text = inputs()
+    speakers = {"speaker_SE": torch.zeros(1, 4), "speaker_slot_S": torch.tensor([0])}
+    with pytest.raises(ValueError, match="a prepared context has its speakers in it"):
+        model(video, audio, time, model.prepare(text), **speakers)
