@@ -61,6 +61,9 @@ def _compared(case: Case, family: Family, goldens: GoldenSet) -> CaseResult:
     if left:
         reason = f"not compared: {', '.join(left[:3])}" + (f" and {len(left) - 3} more" if len(left) > 3 else "")
         return CaseResult(case.name, family.name, Verdict.NOT_RUN, errors, reason)
+    if not errors:
+        reason = "nothing to compare: the file holds inputs only"
+        return CaseResult(case.name, family.name, Verdict.NOT_RUN, reason=reason)
     wrong = [error for error in errors if not error.within]
     if wrong:
         worst = max(wrong, key=lambda error: error.share)

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
+from nava.cli import main
 from nava.evaluation.parity.comparison import CaseResult, Verdict
 from nava.evaluation.parity.families import FAMILIES, family_of
 from nava.evaluation.parity.golden_set import GoldenSet
+from nava.evaluation.parity.report import all_passed
 from nava.evaluation.parity.runner import run_set
 from nava.runtime.errors import InputError
 from tests.evaluation.parity.own_set import rewrite
@@ -125,6 +128,18 @@ def test_a_tensor_that_nothing_computes_is_not_passed_over(own_set: Path) -> Non
     found = results(own_set)["x_joint"]
     assert found.verdict is Verdict.NOT_RUN
     assert found.reason == "not compared: mid.single_blocks.7.out"
+
+
+def test_a_case_of_inputs_alone_is_not_run_and_no_success(own_set: Path) -> None:
+    tensors = load_file(own_set / "x_run.safetensors")
+    rewrite(own_set, "x_run", {name: tensor for name, tensor in tensors.items() if name.startswith("in.")})
+    found = results(own_set)
+    assert found["x_run"].verdict is Verdict.NOT_RUN
+    assert found["x_run"].reason == "nothing to compare: the file holds inputs only"
+    assert not all_passed(list(found.values()))
+    command = CliRunner().invoke(main, ["model", "parity", str(own_set)])
+    assert command.exit_code == 1
+    assert command.output.splitlines()[-1].startswith("NO PARITY: 8 passed, 1 not run; ")
 
 
 def test_weights_that_no_case_uses_are_not_run(own_set: Path) -> None:
