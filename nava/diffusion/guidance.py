@@ -24,7 +24,7 @@ class Guider(Protocol):
 
     @property
     def passes(self) -> tuple[Pass, ...]:
-        """Passes to run, the conditional one first."""
+        """Passes to run, the conditional one first where it is among them."""
         ...
 
     def combine(self, velocities: Mapping[Pass, Tensor]) -> Tensor:
@@ -63,18 +63,22 @@ class FactorizedGuider:
 
 @dataclass(frozen=True)
 class ClassifierFreeGuider:
-    """U + text (C - U): what the release uses when neither alignment nor timbre guidance is on."""
+    """U + text (C - U): what the release uses when neither alignment nor timbre guidance is on.
+
+    At scale 1 that is C and at scale 0 it is U: each costs one pass.
+    """
 
     text: float
 
     @property
     def passes(self) -> tuple[Pass, ...]:
-        """The conditional pass, and the one without text unless the scale is 1."""
-        return (Pass.CONDITIONAL,) if self.text == 1 else (Pass.CONDITIONAL, Pass.NO_TEXT)
+        """The conditional pass unless the scale is 0, and the one without text unless it is 1."""
+        alone = {1.0: (Pass.CONDITIONAL,), 0.0: (Pass.NO_TEXT,)}
+        return alone.get(self.text, (Pass.CONDITIONAL, Pass.NO_TEXT))
 
     def combine(self, velocities: Mapping[Pass, Tensor]) -> Tensor:
         """The guided velocity."""
-        if self.text == 1:
-            return velocities[Pass.CONDITIONAL]
+        if len(self.passes) == 1:
+            return velocities[self.passes[0]]
         without = velocities[Pass.NO_TEXT]
         return without + self.text * (velocities[Pass.CONDITIONAL] - without)

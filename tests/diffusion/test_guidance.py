@@ -41,10 +41,11 @@ def test_classifier_free_formula():
     assert ClassifierFreeGuider(3.0).passes == (Pass.CONDITIONAL, Pass.NO_TEXT)
 
 
-def test_classifier_free_scale_one_is_the_conditional_pass_alone():
-    guider = ClassifierFreeGuider(1.0)
-    assert guider.passes == (Pass.CONDITIONAL,)
-    assert guider.combine({Pass.CONDITIONAL: VELOCITIES[Pass.CONDITIONAL]}).item() == 1.0
+@pytest.mark.parametrize(("scale", "alone"), [(1, Pass.CONDITIONAL), (0, Pass.NO_TEXT), (-0.0, Pass.NO_TEXT)])
+def test_classifier_free_scales_one_and_zero_are_one_pass_alone(scale, alone):
+    guider = ClassifierFreeGuider(scale)
+    assert guider.passes == (alone,)
+    assert torch.equal(guider.combine({alone: VELOCITIES[alone]}), VELOCITIES[alone])
 
 
 def test_the_two_bases_differ_by_one_unit_of_text():
