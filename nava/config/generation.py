@@ -25,7 +25,7 @@ class GenerationConfig:
     # "unipc" or "euler".
     solver: str = "unipc"
     # "conditional": C + text (C - U) + align (C - M) + timbre (C - Z), C the pass with every condition.
-    # "unconditional": U + text (C - U), which knows no other scale; text must not be 0.
+    # "unconditional": U + text (C - U), which knows no other scale. Mode release chooses for each modality itself.
     guidance_base: str = "conditional"
     video: GuidanceScales = field(default_factory=GuidanceScales)
     audio: GuidanceScales = field(default_factory=GuidanceScales)

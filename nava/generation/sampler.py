@@ -54,8 +54,8 @@ def sample_latents(
         text_BND: features of the prompts.
         video_shape: latent (C, T, H, W), or None for sound alone.
         audio_shape: latent (L, C), or None for pictures alone.
-        config: steps, solver, guidance, and the mode (see `conditions_of_passes`; in mode release the first frame is
-            left as the last step makes it).
+        config: steps, solver, guidance, and the mode (see `conditions_of_passes` and `build_guiders`; in mode release
+            the first frame is left as the last step makes it).
         seeds: one per prompt, 0 <= seed < 2**62.
         negative_text_BND: features of the pass without text, per prompt or one for all; zeros if not given.
         speakers: reference timbres.
@@ -71,7 +71,12 @@ def sample_latents(
     state = _State.noise(seeds, video_shape, audio_shape, text_BND.device)
     if initial_noise is not None:
         state.packed = initial_noise.packed().to(text_BND.device)
-    guiders = _guiders(config, video_shape is not None, audio_shape is not None, speakers)
+    guiders = build_guiders(
+        config,
+        with_video=video_shape is not None,
+        with_audio=audio_shape is not None,
+        with_speakers=speakers is not None,
+    )
     conditions = _needed(guiders, conditions_of_passes(text_BND, negative_text_BND, speakers, mode=config.mode))
     if config.mode == "release" and Pass.NO_TEXT in conditions and negative_text_BND is None:
         raise InputError("mode release guides away from a negative prompt; give its text features, or mode corrected")
@@ -182,17 +187,26 @@ class _State:
         video[:, :, 0] = first_frame_BCHW
 
 
-def _guiders(
-    config: GenerationConfig, with_video: bool, with_audio: bool, speakers: Speakers | None
+def build_guiders(
+    config: GenerationConfig, *, with_video: bool, with_audio: bool, with_speakers: bool
 ) -> dict[str, Guider]:
-    """A guider for each modality present; terms without meaning (no second modality, no speaker) are left out."""
-    joint = with_video and with_audio
+    """A guider for each modality present; terms without meaning (no second modality, no speaker) are left out.
+
+    Mode release guides a modality from the pass without text unless alignment or, for sound, timbre guides it too; its
+    switch for alignment is one for both modalities, and stands for a scale that is not 0 in either. Mode corrected has
+    `guidance_base`.
+
+    Raises:
+        InputError: the base knows only text, and other scales are not 0.
+    """
+    aligned = with_video and with_audio and bool(config.video.align or config.audio.align)
+    voiced = with_speakers and bool(config.audio.timbre)
     guiders: dict[str, Guider] = {}
     if with_video:
         # Timbre guidance is for the sound only, as in the release.
-        guiders["video"] = _guider("video", config, config.video, align=joint, timbre=False)
+        guiders["video"] = _guider("video", config, config.video, align=aligned, timbre=False)
     if with_audio:
-        guiders["audio"] = _guider("audio", config, config.audio, align=joint, timbre=speakers is not None)
+        guiders["audio"] = _guider("audio", config, config.audio, align=aligned, timbre=voiced)
     return guiders
 
 
@@ -206,9 +220,12 @@ def _together(config: GenerationConfig, positions: int) -> bool:
 
 
 def _guider(name: str, config: GenerationConfig, scales: GuidanceScales, *, align: bool, timbre: bool) -> Guider:
+    factorized = FactorizedGuider(scales.text, scales.align if align else 0.0, scales.timbre if timbre else 0.0)
+    if config.mode == "release":
+        return factorized if align or timbre else ClassifierFreeGuider(scales.text)
     if config.guidance_base == "conditional":
-        return FactorizedGuider(scales.text, scales.align if align else 0.0, scales.timbre if timbre else 0.0)
-    if (align and scales.align) or (timbre and scales.timbre):
+        return factorized
+    if factorized.align or factorized.timbre:
         raise InputError(
             f"{name}.align and {name}.timbre must be 0 with guidance_base unconditional, which only knows text"
         )

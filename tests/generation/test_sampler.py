@@ -6,7 +6,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nava.config.generation import GenerationConfig, GuidanceScales
 from nava.config.model import ModelConfig
-from nava.generation.sampler import Latents, Speakers, sample_latents
+from nava.diffusion.guidance import ClassifierFreeGuider, FactorizedGuider
+from nava.generation.sampler import Latents, Speakers, build_guiders, sample_latents
 from nava.model.backbone import NavaTransformer
 from nava.runtime.errors import InputError
 
@@ -112,6 +113,68 @@ def test_only_needed_passes_run(scales, passes):
     assert sum(not call["text"].any() for call in recorder.calls) == (3 if scales[0] else 0)
 
 
+@pytest.mark.parametrize(
+    ("settings", "video", "audio", "passes"),
+    [
+        # Without text guidance the base is all there is: the pass without text, the conditional one, or both.
+        ({"guidance_base": "unconditional"}, 0.0, 0.0, ["negative"]),
+        ({"guidance_base": "unconditional"}, 1.0, 1.0, ["positive"]),
+        ({"guidance_base": "unconditional"}, 0.0, 1.0, ["negative", "positive"]),
+        ({"guidance_base": "unconditional"}, 0.0, 2.0, ["negative", "positive"]),
+        ({"mode": "release"}, 0.0, 0.0, ["negative"]),
+        ({"mode": "release"}, 1.0, 1.0, ["positive"]),
+        ({"mode": "release"}, 1.0, 3.0, ["negative", "positive"]),
+        ({}, 0.0, 0.0, ["positive"]),
+        ({}, 0.0, 1.0, ["negative", "positive"]),
+    ],
+)
+@pytest.mark.parametrize("voiced", [False, True])
+def test_a_pass_that_neither_modality_needs_is_not_run(settings, video, audio, passes, voiced):
+    recorder, negative = Recorder(), torch.full((1, 6, 7), 3.0)
+    scales = {"video": GuidanceScales(video, 0.0, 0.0), "audio": GuidanceScales(audio, 0.0, 0.0)}
+    voice = Speakers(torch.ones(1, 10), torch.tensor([2])) if voiced else None
+    given = {"negative_text_BND": negative, "speakers": voice}
+    sample_latents(recorder, text(1), VIDEO, AUDIO, config(**scales, **settings), [0], **given)
+    of_step = ["negative" if torch.equal(call["text"], negative) else "positive" for call in recorder.calls]
+    assert [sorted(of_step[i : i + len(passes)]) for i in range(0, len(of_step), len(passes))] == [passes] * 3
+
+
+@pytest.mark.parametrize(
+    ("scales", "present", "video", "audio"),
+    [
+        # Sound and pictures, without a voice.
+        (((3, 4, 0), (2, 5, 6)), (True, True, False), FactorizedGuider(3, 4), FactorizedGuider(2, 5)),
+        (((3, 0, 0), (2, 0, 6)), (True, True, False), ClassifierFreeGuider(3), ClassifierFreeGuider(2)),
+        # One switch: aligned sound puts the pictures on the conditional pass too.
+        (((3, 0, 0), (2, 5, 6)), (True, True, False), FactorizedGuider(3), FactorizedGuider(2, 5)),
+        (((3, 4, 0), (2, 0, 0)), (True, True, True), FactorizedGuider(3, 4), FactorizedGuider(2)),
+        # With a voice.
+        (((3, 4, 7), (2, 5, 6)), (True, True, True), FactorizedGuider(3, 4), FactorizedGuider(2, 5, 6)),
+        (((3, 0, 7), (2, 0, 6)), (True, True, True), ClassifierFreeGuider(3), FactorizedGuider(2, 0, 6)),
+        (((3, 0, 7), (2, 0, 0)), (True, True, True), ClassifierFreeGuider(3), ClassifierFreeGuider(2)),
+        # One modality alone cannot be aligned.
+        (((3, 4, 0), (2, 5, 6)), (True, False, False), ClassifierFreeGuider(3), None),
+        (((3, 4, 0), (2, 5, 6)), (False, True, False), None, ClassifierFreeGuider(2)),
+        (((3, 4, 0), (2, 5, 6)), (False, True, True), None, FactorizedGuider(2, 0, 6)),
+    ],
+)
+@pytest.mark.parametrize("base", ["conditional", "unconditional"])
+def test_mode_release_chooses_the_base_of_each_modality(scales, present, video, audio, base):
+    video_scales, audio_scales = (GuidanceScales(*values) for values in scales)
+    settings = config(mode="release", guidance_base=base, video=video_scales, audio=audio_scales)
+    guiders = build_guiders(settings, **dict(zip(("with_video", "with_audio", "with_speakers"), present)))
+    assert guiders == {name: guider for name, guider in (("video", video), ("audio", audio)) if guider is not None}
+
+
+@pytest.mark.parametrize(
+    ("base", "guider"), [("conditional", FactorizedGuider(2)), ("unconditional", ClassifierFreeGuider(2))]
+)
+def test_mode_corrected_has_the_base_it_is_given(base, guider):
+    scales = GuidanceScales(2, 5, 6)
+    settings = config(guidance_base=base, video=scales, audio=scales)
+    assert build_guiders(settings, with_video=False, with_audio=True, with_speakers=False) == {"audio": guider}
+
+
 def test_alignment_means_nothing_for_one_modality():
     recorder = Recorder()
     sample_latents(recorder, text(1), None, AUDIO, config(), [0])
@@ -160,8 +223,9 @@ def test_corrected_mode_has_zeros_for_no_text_and_release_asks_for_a_prompt():
     assert torch.equal(recorder.calls[1]["text"], torch.zeros(2, 6, 7))
     with pytest.raises(InputError, match="mode release guides away from a negative prompt; give its text features"):
         sample_latents(recorder, text(2), VIDEO, AUDIO, config(mode="release"), [0, 1])
-    # Without guidance by text there is nothing to ask for.
-    sample_latents(recorder, text(2), VIDEO, AUDIO, config(mode="release", video=OFF, audio=OFF), [0, 1])
+    # The conditional pass alone asks for nothing.
+    alone = GuidanceScales(1.0, 0.0, 0.0)
+    sample_latents(recorder, text(2), VIDEO, AUDIO, config(mode="release", video=alone, audio=alone), [0, 1])
 
 
 def test_progress_is_told_after_each_step(model):

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nava.config.generation import GenerationConfig, GuidanceScales
-from nava.diffusion.guidance import ClassifierFreeGuider, FactorizedGuider, Guider, Pass
+from nava.diffusion.guidance import Guider, Pass
 from nava.evaluation.parity.comparison import RUN_TOLERANCE, Pair
 from nava.evaluation.parity.forward import pad_text, speaker_slots
 from nava.evaluation.parity.golden_set import Case, GoldenSet
 from nava.generation.passes import Latents, Speakers
-from nava.generation.sampler import sample_latents
+from nava.generation.sampler import build_guiders, sample_latents
 from nava.model.backbone import NavaTransformer
 
 INPUTS = ("in.",)
@@ -37,8 +37,12 @@ def recognise(case: Case) -> bool:
 
 def compute(case: Case, goldens: GoldenSet) -> Iterator[Pair]:
     """Sample from the case's noise; compare the result and, where the file has them, every step on the way."""
+    return compute_with(case, goldens, release_settings(case))
+
+
+def compute_with(case: Case, goldens: GoldenSet, config: GenerationConfig) -> Iterator[Pair]:
+    """The same with settings of one's own."""
     model = goldens.model(case)
-    config = _config(case)
     with _Recorder(model) as recorder:
         result = _sample(case, model, config)
     for modality, latents in zip(_STREAMS, result):
@@ -47,10 +51,33 @@ def compute(case: Case, goldens: GoldenSet) -> Iterator[Pair]:
             yield Pair(name, _golden_layout(latents)[0], case.tensors[name], RUN_TOLERANCE)
     if "timesteps" in case.tensors:
         yield Pair("timesteps", torch.tensor([step.timestep for step in recorder.steps]), case.tensors["timesteps"])
+    guiders = build_guiders(
+        config,
+        with_video="in.noise_vid" in case.tensors,
+        with_audio="in.noise_audio" in case.tensors,
+        with_speakers=_speakers(case, model) is not None,
+    )
     for name, expected in case.tensors.items():
         if match := _STEP.fullmatch(name):
-            actual = _on_the_way(match, case, recorder, config)
-            yield Pair(name, actual, expected, RUN_TOLERANCE)
+            yield Pair(name, _on_the_way(match, case, recorder, guiders), expected, RUN_TOLERANCE)
+
+
+def release_settings(case: Case) -> GenerationConfig:
+    """The case's settings; a guidance that its switches leave off has scale 0 here."""
+    meta = case.meta
+
+    def scale(name: str, on: bool = True) -> float:
+        return float(meta.get(f"{name}_guidance_scale", 0.0)) if on else 0.0
+
+    align, timbre = bool(meta.get("align_3d_cfg")), bool(meta.get("timbre_cfg"))
+    return GenerationConfig(
+        mode="release",
+        steps=int(meta["num_steps"]),
+        shift=float(meta["shift"]),
+        solver="unipc",
+        video=GuidanceScales(scale("video"), scale("video_align", align), 0.0),
+        audio=GuidanceScales(scale("audio"), scale("audio_align", align), scale("timbre_align", timbre)),
+    )
 
 
 def _sample(case: Case, model: NavaTransformer, config: GenerationConfig) -> tuple[Tensor | None, Tensor | None]:
@@ -58,9 +85,6 @@ def _sample(case: Case, model: NavaTransformer, config: GenerationConfig) -> tup
     video, audio = tensors.get("in.noise_vid"), tensors.get("in.noise_audio")
     video_BCTHW = None if video is None else video.T.unflatten(1, case.meta["grid"])[None]
     audio_BLC = None if audio is None else audio[None]
-    speakers = None
-    if case.meta.get("spk_pos") and "in.spk_embs" in tensors:
-        speakers = Speakers(tensors["in.spk_embs"], speaker_slots(case.meta["spk_pos"], text_len))
     first = tensors.get("in.first_frame.0")
     # The release has a negative prompt per modality but uses the picture's for both when there is a picture.
     negative = case.samples("in.ctx_neg_audio" if video is None else "in.ctx_neg_vid")
@@ -72,47 +96,20 @@ def _sample(case: Case, model: NavaTransformer, config: GenerationConfig) -> tup
         config,
         [0],
         negative_text_BND=pad_text(negative, text_len),
-        speakers=speakers,
+        speakers=_speakers(case, model),
         first_frame_BCHW=None if first is None else first.movedim(-1, 1),
         initial_noise=Latents(video_BCTHW, audio_BLC),
     )
 
 
+def _speakers(case: Case, model: NavaTransformer) -> Speakers | None:
+    if not case.meta.get("spk_pos") or "in.spk_embs" not in case.tensors:
+        return None
+    return Speakers(case.tensors["in.spk_embs"], speaker_slots(case.meta["spk_pos"], model.config.text_len))
+
+
 def _shape(latents: Tensor) -> Any:
     return tuple(latents.shape[1:])
-
-
-def _config(case: Case) -> GenerationConfig:
-    """The sampler's settings.
-
-    The release guides a modality from the negative pass if neither alignment nor timbre guides it, else from the
-    conditional one: U + w (C - U) is C + (w - 1) (C - U), so one base serves both when they differ.
-    """
-    meta = case.meta
-    joint = "in.noise_vid" in case.tensors and "in.noise_audio" in case.tensors
-    align = bool(meta.get("align_3d_cfg")) and joint
-    timbre = bool(meta.get("timbre_cfg")) and bool(meta.get("spk_pos")) and "in.spk_embs" in case.tensors
-
-    def scale(name: str, on: bool = True) -> float:
-        return float(meta.get(f"{name}_guidance_scale", 0.0)) if on else 0.0
-
-    conditional = align or timbre
-    video, audio = scale("video"), scale("audio")
-    return GenerationConfig(
-        mode="release",
-        steps=int(meta["num_steps"]),
-        shift=float(meta["shift"]),
-        solver="unipc",
-        guidance_base="conditional" if conditional else "unconditional",
-        video=GuidanceScales(video - 1 if conditional and not align else video, scale("video_align", align), 0.0),
-        audio=GuidanceScales(audio, scale("audio_align", align), scale("timbre_align", timbre)),
-    )
-
-
-def _guider(scales: GuidanceScales, base: str) -> Guider:
-    if base == "conditional":
-        return FactorizedGuider(scales.text, scales.align, scales.timbre)
-    return ClassifierFreeGuider(scales.text)
 
 
 def _golden_layout(latents: Tensor) -> Tensor:
@@ -160,7 +157,7 @@ class _Recorder:
                 step.answered[stream] += list(_golden_layout(velocity.detach().float()))
 
 
-def _on_the_way(match: re.Match[str], case: Case, recorder: _Recorder, config: GenerationConfig) -> Tensor:
+def _on_the_way(match: re.Match[str], case: Case, recorder: _Recorder, guiders: Mapping[str, Guider]) -> Tensor:
     """This code's value of `step<i>.<what>_<stream>`."""
     what, stream = match["what"], match["stream"]
     step = recorder.steps[int(match["step"])]
@@ -169,7 +166,7 @@ def _on_the_way(match: re.Match[str], case: Case, recorder: _Recorder, config: G
         return step.nearest(step.given[stream], case.tensors[match[0]])
     if what != "guided":
         return step.nearest(step.answered[stream], case.tensors[match[0]])
-    guider = _guider(config.video if stream == "vid" else config.audio, config.guidance_base)
+    guider = guiders["video" if stream == "vid" else "audio"]
     velocities = {
         kind: step.nearest(step.answered[stream], case.tensors[f"{prefix}.{_PASSES[kind]}_{stream}"])
         for kind in guider.passes
