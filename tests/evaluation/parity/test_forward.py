@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from nava.evaluation.parity.forward import forward_inputs, pad_text, speaker_slots, stack_padded
+from nava.evaluation.parity.comparison import compare
+from nava.evaluation.parity.forward import (
+    forward_inputs,
+    pad_text,
+    recognise,
+    speaker_slots,
+    stack_padded,
+    velocity_pairs,
+)
 from nava.evaluation.parity.golden_set import Case, GoldenSet
 
 GOLDENS = GoldenSet(Path(__file__).parents[2] / "data" / "goldens")
@@ -65,6 +73,19 @@ def test_speakers_go_to_rows_counted_over_the_batch() -> None:
     assert arguments("g2_batch2_timbre_i2v")["speaker_slot_S"].tolist() == [2, TEXT_LEN + 1, TEXT_LEN + 4]
     assert "speaker_SE" not in arguments("e3_joint_timbre_nopos")
     assert speaker_slots([[0], [], [3, 4]], 10).tolist() == [0, 23, 24]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", [case.name for case in GOLDENS.cases if recognise(case)])
+def test_a_prepared_context_gives_what_the_released_code_gives(name: str) -> None:
+    case = GOLDENS.case(name)
+    model, given = GOLDENS.model(case), arguments(name)
+    text_BND, speakers, slots = (given.pop(key, None) for key in ("text_BND", "speaker_SE", "speaker_slot_S"))
+    assert text_BND is not None
+    video, audio = model(text_BND=model.prepare(text_BND, speakers, slots), **given)
+    errors = [compare(pair) for pair in velocity_pairs(case, video, audio)]
+    assert {error.name for error in errors} == {name for name in case.tensors if name.startswith("out.")}
+    assert [error for error in errors if not error.within] == []
 
 
 def test_padding_is_zero_and_after_each_sample() -> None:
