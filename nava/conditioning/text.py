@@ -61,6 +61,14 @@ class TextEncoder(Protocol):
         """How many words at the end of ``text`` do not fit into the rows and are ignored."""
         ...
 
+    def dropped_prompt_words(self, text: str) -> int:
+        """The same of what ``encode_prompts`` reads, where slot tokens take rows too; nothing is encoded.
+
+        Raises:
+            InputError: what ``encode_prompts`` would raise.
+        """
+        ...
+
     def save(self, directory: Path) -> None:
         """Write what ``load_text_encoder`` needs."""
         ...
@@ -105,15 +113,17 @@ class HashedWordEncoder:
         Raises:
             InputError: a speech span begins after the last row, or a prompt has slot tokens already.
         """
-        slotted = [_words_with_slots(text) for text in texts]
-        slots = [
-            kept_slots(text, words, SLOT_TOKEN, self.rows, "word") for text, words in zip(texts, slotted, strict=True)
-        ]
-        return EncodedText(self._rows(slotted), slots, [max(0, len(words) - self.rows) for words in slotted])
+        read = [self._read(text) for text in texts]
+        dropped = [max(0, len(words) - self.rows) for words, _ in read]
+        return EncodedText(self._rows([words for words, _ in read]), [slots for _, slots in read], dropped)
 
     def dropped_words(self, text: str) -> int:
         """Number of words beyond the last row."""
         return max(0, len(split_words(text)) - self.rows)
+
+    def dropped_prompt_words(self, text: str) -> int:
+        """The same with the slot tokens, which are words too, but never among those dropped."""
+        return max(0, len(self._read(text)[0]) - self.rows)
 
     def save(self, directory: Path) -> None:
         """Write ``config.json``."""
@@ -125,6 +135,11 @@ class HashedWordEncoder:
 
     def _config(self) -> dict[str, Any]:
         return {"type": self.type_name, "format_version": 1, **asdict(self)}
+
+    def _read(self, text: str) -> tuple[list[str], list[int]]:
+        """The words of a prompt with its slots, and the rows of the slots."""
+        words = _words_with_slots(text)
+        return words, kept_slots(text, words, SLOT_TOKEN, self.rows, "word")
 
     def _rows(self, texts: list[list[str]]) -> Tensor:
         text_BND = torch.zeros(len(texts), self.rows, self.width)

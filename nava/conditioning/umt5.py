@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -42,6 +42,14 @@ class Umt5Files:
 
     weights: WeightReference
     tokenizer: WeightReference
+
+
+class _ReadPrompt(NamedTuple):
+    """A prompt with slot tokens: its text, its tokens, and the rows of the slots."""
+
+    cleaned: str
+    tokens: "Encoding"
+    slots: list[int]
 
 
 class Umt5Encoder:
@@ -152,17 +160,25 @@ class Umt5Encoder:
         """
         kept, slots, dropped = [], [], []
         for text in texts:
-            cleaned = clean(insert_slots(text))
-            tokens = self._tokens(cleaned)
-            slots.append(kept_slots(text, tokens.ids, self._slot, self.rows - 1, "token"))
-            kept.append(self._kept(tokens))
-            dropped.append(self._dropped(cleaned, tokens))
+            read = self._read(text)
+            slots.append(read.slots)
+            kept.append(self._kept(read.tokens))
+            dropped.append(self._dropped(read.cleaned, read.tokens))
         return EncodedText(self._rows(kept), slots, dropped)
 
     def dropped_words(self, text: str) -> int:
         """How many words, parted by white space, are beyond the last row, wholly or in part."""
         cleaned = clean(text)
         return self._dropped(cleaned, self._tokens(cleaned))
+
+    def dropped_prompt_words(self, text: str) -> int:
+        """The same of a prompt with its slot tokens; the text is split into tokens, but not encoded.
+
+        Raises:
+            InputError: what ``encode_prompts`` would raise.
+        """
+        read = self._read(text)
+        return self._dropped(read.cleaned, read.tokens)
 
     def save(self, directory: Path) -> None:
         """Write ``config.json``: the settings and references to both files, but not the files."""
@@ -181,6 +197,11 @@ class Umt5Encoder:
     @property
     def _dtype(self) -> str:
         return str(self.model.dtype).removeprefix("torch.")
+
+    def _read(self, text: str) -> "_ReadPrompt":
+        cleaned = clean(insert_slots(text))
+        tokens = self._tokens(cleaned)
+        return _ReadPrompt(cleaned, tokens, kept_slots(text, tokens.ids, self._slot, self.rows - 1, "token"))
 
     def _tokens(self, cleaned: str) -> "Encoding":
         return self.tokenizer.encode(cleaned, add_special_tokens=False)

@@ -127,6 +127,15 @@ def test_speech_beyond_the_rows_is_an_error_that_names_the_span() -> None:
     assert ENCODER.encode_prompts([text.replace("<S>bye<E>", "bye")]).dropped_words == [1]
 
 
+def test_slots_count_among_the_words_that_do_not_fit() -> None:
+    for text in ("<S>hello<E> " + "rain " * 30, "<S>a<E> <S>b<E> " + "rain " * 20, "rain " * 40, ""):
+        assert ENCODER.dropped_prompt_words(text) == ENCODER.encode_prompts([text]).dropped_words[0]
+    assert ENCODER.dropped_words("<S>hello<E> " + "rain " * 29) == 0
+    assert ENCODER.dropped_prompt_words("<S>hello<E> " + "rain " * 29) == 1
+    with pytest.raises(InputError, match="speech span 1"):
+        ENCODER.dropped_prompt_words("rain " * 40 + "<S>late<E>")
+
+
 def test_a_slot_in_the_prompt_is_refused() -> None:
     with pytest.raises(InputError, match="stands for the voice and is inserted after each <S>; leave it out"):
         ENCODER.encode_prompts(["<S><extra_id_2>hello<E>"])

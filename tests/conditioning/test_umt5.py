@@ -157,6 +157,22 @@ def test_too_long_a_text_is_cut_and_counted(encoder: Umt5Encoder) -> None:
     assert len(token_ids(encoder, kept)) <= 64
 
 
+def test_slots_count_among_the_words_that_do_not_fit_and_nothing_is_encoded(
+    encoder: Umt5Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = next(
+        text
+        for count in range(80, 0, -1)
+        if not encoder.dropped_words(text := "<S>hello<E> <S>good<E> " + "morning " * count)
+    )
+    expected = encoder.encode_prompts([fits]).dropped_words[0]
+    monkeypatch.setattr(encoder, "model", None)
+    assert encoder.dropped_prompt_words(fits) == expected > encoder.dropped_words(fits) == 0
+    assert encoder.dropped_prompt_words("no speech here") == 0
+    with pytest.raises(InputError, match="speech span 1"):
+        encoder.dropped_prompt_words("morning " * 80 + "<S>late<E>")
+
+
 def test_speech_beyond_the_rows_is_an_error_that_names_the_span(encoder: Umt5Encoder) -> None:
     text = "<S>hello<E> " + "rain " * 80 + "<S>good morning to all of you at the table<E>"
     with pytest.raises(InputError, match=r"speech span 2 \('good morning to all of you at ...'\) begins at token"):
