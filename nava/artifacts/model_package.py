@@ -63,7 +63,7 @@ class PackageDescription:
 
 @dataclass(frozen=True)
 class ModelPackage:
-    """A verified package on this machine."""
+    """A package on this machine, whose files are known to be those of its description."""
 
     folder: Path
     sha256: str
@@ -227,16 +227,54 @@ def load_package(folder: Path, public_key: Path, expected_sha256: str | None = N
     return ModelPackage(folder, found, read_description(folder))
 
 
+def load_unsigned(folder: Path) -> ModelPackage:
+    """A package of which every file is as its own description says, whoever wrote that: no signature is looked at.
+
+    Args:
+        folder: the package on this machine.
+
+    Raises:
+        InputError: no package there; or a file is missing, is another one, or is not in the description.
+    """
+    if not folder.is_dir():
+        raise InputError(f"no model package at {folder}")
+    description = read_description(folder)
+    # A link to a folder counts as a file, so that nothing can be read through it.
+    paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    found = {path.relative_to(folder).as_posix() for path in paths} - {DESCRIPTION_FILE, SIGNATURE_FILE}
+    if missing := sorted(set(description.files) - found):
+        raise InputError(f"{folder} lacks {missing[0]}: copy the package again, it is not whole")
+    if extra := sorted(found - set(description.files)):
+        raise InputError(f"{folder / extra[0]} is no file of the package, which {DESCRIPTION_FILE} lists: remove it")
+    for name, digest in description.files.items():
+        if not (folder / name).is_file() or sha256_file(folder / name) != digest:
+            raise InputError(f"{folder / name} is not the file that the package was made with: copy the package again")
+    hashes = description.files | {DESCRIPTION_FILE: sha256_file(folder / DESCRIPTION_FILE)}
+    return ModelPackage(folder, _sha256_of(hashes), description)
+
+
 def read_description(folder: Path) -> PackageDescription:
-    """Read ``package.json``. InputError when it is missing, incomplete or of another schema version."""
+    """Read ``package.json``. InputError when it is missing, damaged, incomplete or of another schema version."""
     path = folder / DESCRIPTION_FILE
     if not path.is_file():
         raise InputError(f"{folder} is not a model package: it has no {DESCRIPTION_FILE}")
-    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} describes no package: it is no JSON object")
     if value.get("schema_version") != SCHEMA_VERSION:
         raise InputError(f"{path} has schema version {value.get('schema_version')!r}; this code reads {SCHEMA_VERSION}")
     if set(value) != {field.name for field in fields(PackageDescription)}:
         raise InputError(f"{path} does not have the fields of a package description: {', '.join(sorted(value))}")
+    for name in ("sources", "files"):
+        table = value[name]
+        if not isinstance(table, dict) or not all(isinstance(digest, str) for digest in table.values()):
+            raise InputError(f"{path}: {name} must be an object of sha256 by name")
+    for name in ("model_name", "licence"):
+        if not isinstance(value[name], str):
+            raise InputError(f"{path}: {name} must be text")
     return PackageDescription(**value)
 
 

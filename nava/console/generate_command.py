@@ -36,7 +36,12 @@ WEIGHTS_CACHE = Path("~/.cache/nava/weights")
 @click.option("--output-dir", type=PATH, help="Folder for the clips of --requests; what is finished there is kept.")
 @click.option("--run-dir", type=PATH, help=f"Run whose champion generates.  [default: {DEFAULT_RUN}]")
 @click.option("--package", type=PATH, help="Model package to use instead of a run's champion.")
-@click.option("--public-key", type=PATH, help="Key that the package's signature is verified with.")
+@click.option("--public-key", type=PATH, help="Key that the signature of --package is verified with.")
+@click.option(
+    "--unsigned",
+    is_flag=True,
+    help="Generate from a package whose signature is not verified; its files are compared with its own list only.",
+)
 @click.option("--weights", help="Where published weights lie that the package refers to: folder, hub mirror or bucket.")
 @click.option("--steps", type=int, help="Sampling steps.")
 @click.option("--mode", help="corrected, or release: as the published code samples.")
@@ -153,7 +158,7 @@ def _overrides(given: dict[str, Any]) -> SamplerOverrides:
 
 
 def _generator(given: dict[str, Any]) -> Generator:
-    """The generator of the package that the options name, its signature verified where there is a key."""
+    """The generator of the package that the options name, its signature verified unless --unsigned is given."""
     import tempfile
     from functools import partial
 
@@ -179,12 +184,15 @@ def _generator(given: dict[str, Any]) -> Generator:
         if given["run_dir"] is not None:
             raise InputError("package: give --package or --run-dir, not both")
         folder, key = given["package"], given["public_key"]
-        if key is None:
-            click.echo(f"note: without --public-key the signature of {folder} is not verified", err=True)
-        package = folder if key is None else load_package(folder, key)
-        return load(package)
-    if given["public_key"] is not None:
-        raise InputError("public-key: it belongs to --package; a run has a key of its own")
+        if (key is None) != given["unsigned"]:
+            raise InputError(
+                "package: give --public-key FILE to verify its signature, or --unsigned to load it unverified"
+                + ("" if key is None else ", not both")
+            )
+        return load(folder if key is None else load_package(folder, key))
+    if given["public_key"] is not None or given["unsigned"]:
+        name = "unsigned" if given["unsigned"] else "public-key"
+        raise InputError(f"{name}: it belongs to --package; a run's champion is verified with the run's own key")
     run_dir = given["run_dir"] or DEFAULT_RUN
     if not (run_dir / "store.db").is_file():
         raise InputError(f"no run in {run_dir}; `nava pipeline run lifecycle` makes one, or give --package")

@@ -7,13 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nava.artifacts.model_package import NEGATIVE_PROMPTS_FILE, ModelPackage, package_sha256, read_description
+from nava.artifacts.model_package import NEGATIVE_PROMPTS_FILE, ModelPackage, load_unsigned
 from nava.config.generation import GenerationConfig, GuidanceScales
 from nava.config.model import ModelConfig
 from nava.generation.pipeline import DEFAULT_MAX_SECONDS, Generator
 from nava.generation.provenance import Origin
 from nava.runtime.errors import InputError
-from nava.runtime.hashing import sha256_file, sha256_json
+from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import read_json
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def load_generator(
     """Load everything that generation needs.
 
     Args:
-        package: a package that `load_package` has verified; or a folder, of which only the hashes are checked, not
-            whose they are.
+        package: a package that `load_package` has verified; or a folder, whose files are compared with its own list
+            only (`load_unsigned`).
         weights: where published weights lie that codecs and encoders refer to (see `nava.artifacts.weight_files`).
         device: where to compute.
         dtype: type of the transformer's weights; None keeps float32.
@@ -66,7 +66,7 @@ def load_generator(
     from nava.model.offload import offload_blocks
 
     if isinstance(package, Path):
-        package = _unsigned(package)
+        package = load_unsigned(package)
     config = _typed(package.model_config, ModelConfig)
     settings = _settings(package)
     model = _load_model(package, config, "cpu" if offload_group else device, dtype, fp8, device)
@@ -215,20 +215,6 @@ def _settings(package: ModelPackage) -> dict[str, Any]:
     if missing:
         raise InputError(f"{package.generation} lacks {', '.join(sorted(missing))}")
     return settings
-
-
-def _unsigned(folder: Path) -> ModelPackage:
-    """A package of which every file is as its own description says, whoever wrote that."""
-    if not folder.is_dir():
-        raise InputError(f"no model package at {folder}")
-    description = read_description(folder)
-    for name, digest in description.files.items():
-        file = folder / name
-        if not file.is_file():
-            raise InputError(f"{folder} lacks {name}: copy the package again, it is not whole")
-        if sha256_file(file) != digest:
-            raise InputError(f"{file} is not the file that the package was made with: copy the package again")
-    return ModelPackage(folder, package_sha256(folder), description)
 
 
 def _origin(package: ModelPackage, identities: Mapping[str, str], precision: str) -> Origin:

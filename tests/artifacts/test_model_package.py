@@ -6,6 +6,7 @@ import pytest
 from nava.artifacts.model_package import (
     assemble_package,
     load_package,
+    load_unsigned,
     package_sha256,
     read_description,
     sign_package,
@@ -145,6 +146,78 @@ def test_a_description_of_another_schema_is_refused(package, change, message):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(InputError, match=message):
         read_description(package)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"files":', "cannot be read as JSON"),
+        (b"\xff\xfe", "cannot be read as JSON"),
+        (b"[1, 2]", "no JSON object"),
+        (b"null", "no JSON object"),
+    ],
+)
+def test_a_damaged_description_is_refused_in_one_line(package, content, message):
+    (package / "package.json").write_bytes(content)
+    with pytest.raises(InputError, match=message) as error:
+        read_description(package)
+    assert "package.json" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"files": ["README.md"]}, "files must be an object"),
+        ({"files": {"README.md": 3}}, "files must be an object"),
+        ({"sources": None}, "sources must be an object"),
+        ({"licence": 3}, "licence must be text"),
+    ],
+)
+def test_a_description_with_values_of_another_kind_is_refused(package, change, message):
+    path = package / "package.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=message):
+        read_description(package)
+
+
+def test_an_unsigned_package_is_the_signed_one_without_its_signature(package, key):
+    signed = load_package(package, key.public)
+    assert load_unsigned(package) == signed
+    (package / "signature.json").unlink()
+    assert load_unsigned(package) == signed
+
+
+@pytest.mark.parametrize("extra", ["model.safetensors.index.json", "codec/timbre/config.json", ".hidden"])
+def test_an_unsigned_package_has_no_file_that_its_description_lacks(package, extra):
+    (package / extra).parent.mkdir(exist_ok=True)
+    (package / extra).write_text("{}")
+    with pytest.raises(InputError, match=rf"{extra} is no file of the package, which package\.json lists: remove it"):
+        load_unsigned(package)
+
+
+def test_an_unsigned_package_leads_nowhere_else(package, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "config.json").write_text("{}")
+    (package / "codec" / "timbre").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(InputError, match="timbre is no file of the package"):
+        load_unsigned(package)
+    (package / "codec" / "timbre").unlink()
+    path = package / "package.json"
+    value = json.loads(path.read_text())
+    value["files"]["../elsewhere/config.json"] = hashlib.sha256(b"{}").hexdigest()
+    path.write_text(json.dumps(value))
+    with pytest.raises(InputError, match=r"lacks \.\./elsewhere/config\.json"):
+        load_unsigned(package)
+
+
+def test_an_unsigned_package_that_is_not_whole_is_refused(package):
+    (package / "README.md").write_text("another")
+    with pytest.raises(InputError, match=r"README\.md is not the file that the package was made with"):
+        load_unsigned(package)
+    (package / "README.md").unlink()
+    with pytest.raises(InputError, match=r"lacks README\.md"):
+        load_unsigned(package)
 
 
 def assemble(folder, weights, codec, **changes):

@@ -81,7 +81,8 @@ def test_encoders_weights_package_film(weights: Path, encoders: Path, tmp_path: 
     assert packed.exit_code == 0, packed.output
     assert "LTX" in (package / "README.md").read_text()
     film = nava(
-        *("generate", "--package", package, "--weights", weights, "--prompt", "A wave breaks."),
+        *("generate", "--package", package, "--public-key", tmp_path / "keys" / "package-signing.pub"),
+        *("--weights", weights, "--prompt", "A wave breaks."),
         *("--device", "cpu", "--output", tmp_path / "film.mp4"),
     )
     assert film.exit_code == 0, film.output

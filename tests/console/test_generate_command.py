@@ -167,16 +167,29 @@ def test_where_to_write_must_be_said(package, tmp_path, monkeypatch, arguments, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_package_is_verified_where_there_is_a_key(package, tmp_path):
+def test_a_package_is_verified_unless_it_is_said_that_it_is_not(package, tmp_path):
     wanted = ["generate", "--package", str(package.folder), "--prompt", "x", "-o", str(tmp_path / "a.mp4")]
     (tmp_path / "no.pub").write_text("no key")
     refused = CliRunner().invoke(main, [*wanted, "--public-key", str(tmp_path / "no.pub")])
     assert refused.exit_code == 1
     assert refused.stderr.startswith("nava: ")
     assert not (tmp_path / "a.mp4").exists()
-    unverified = CliRunner().invoke(main, wanted)
-    assert unverified.exit_code == 0
-    assert "is not verified" in unverified.stderr
+    choice = "nava: package: give --public-key FILE to verify its signature, or --unsigned to load it unverified"
+    neither = CliRunner().invoke(main, wanted)
+    assert (neither.exit_code, neither.stderr) == (2, f"{choice}\n")
+    both = run(package, *wanted[3:], "--unsigned")
+    assert (both.exit_code, both.stderr) == (2, f"{choice}, not both\n")
+    assert list(tmp_path.iterdir()) == [tmp_path / "no.pub"]
+    unverified = CliRunner().invoke(main, [*wanted, "--unsigned"])
+    assert unverified.exit_code == 0, unverified.output
+
+
+@pytest.mark.parametrize("option", [["--unsigned"], ["--public-key", "k.pub"]])
+def test_how_a_package_is_verified_belongs_to_a_package(tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["generate", "--prompt", "x", "-o", "a.mp4", *option])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"nava: {option[0].removeprefix('--')}: it belongs to --package")
 
 
 def test_without_a_run_and_without_a_package(tmp_path, monkeypatch):

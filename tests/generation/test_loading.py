@@ -86,6 +86,16 @@ def test_a_folder_that_is_not_whole_is_not_loaded(copied):
         load_generator(copied / "codec")
 
 
+def test_files_that_the_package_does_not_list_are_not_loaded(copied):
+    other = build_model(MODEL, seed=9).state_dict()
+    shard = "model-00001-of-00001.safetensors"
+    save_file(other, copied / shard)
+    index = {"metadata": {}, "weight_map": dict.fromkeys(other, shard)}
+    (copied / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=r"model-00001-of-00001\.safetensors is no file of the package"):
+        load_generator(copied)
+
+
 def test_a_package_that_was_changed_does_not_verify(voice_package, copied):
     edit(copied / "generation.json", max_seconds=1000.0)
     with pytest.raises(SignatureRefused, match=r"generation\.json was changed"):

@@ -25,7 +25,7 @@ def package(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
 
 
 def run(package: Path, output: Path, *arguments: str) -> Result:
-    given = ["generate", "--package", str(package), "--prompt", PROMPT, "-o", str(output), *arguments]
+    given = ["generate", "--package", str(package), "--unsigned", "--prompt", PROMPT, "-o", str(output), *arguments]
     return CliRunner().invoke(main, given)
 
 
