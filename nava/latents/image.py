@@ -56,7 +56,12 @@ def load_image(path: str | Path, size: tuple[int, int] | None = None, bucket: bo
         InputError: not a picture, damaged, too large, or a size that is no multiple of 16.
     """
     path = Path(path)
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except (OSError, ValueError) as error:
+        # ValueError: a NUL in the path.
+        raise InputError(f"the image '{path}' cannot be opened: {getattr(error, 'strerror', None) or error}") from error
+    if not found:
         raise InputError(f"there is no image at '{path}'")
     image = _read(path)
     if size is None:

@@ -55,7 +55,12 @@ def load_waveform(
         InputError: no such file, not a sound file, no sound in it, or too short.
     """
     path = Path(path)
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except (OSError, ValueError) as error:
+        # ValueError: a NUL in the path.
+        raise InputError(f"the sound file '{path}' cannot be opened: {_reason(error)}") from error
+    if not found:
         raise InputError(f"there is no sound file at '{path}'")
     samples_CN, rate_hz = _decode(path, sample_rate_hz, max_s)
     seconds = samples_CN.shape[1] / rate_hz

@@ -164,6 +164,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_image(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "a\0b", "\ud800"])
+def test_a_path_that_no_file_can_have_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="the image '.*' cannot be opened: |there is no image at"):
+        load_image(tmp_path / name)
+
+
 def test_huge_pictures_are_refused_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "a.png", 200, 100)
     monkeypatch.setattr(image_module, "MAX_PIXELS", 10_000)

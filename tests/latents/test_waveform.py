@@ -210,6 +210,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_voice(tmp_path / "nothing.wav", 16_000)
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "a\0b", "\ud800"])
+def test_a_path_that_no_file_can_have_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="the sound file '.*' cannot be opened: |there is no sound file at"):
+        load_waveform(tmp_path / name, 16_000, 1)
+
+
 def test_decoded_sound_as_mono(mel_pca: MelPcaCodec, flashes: FlashSet) -> None:
     """The embedded codec's sound is as it was; a stereo codec's is the mean at the rate of its input."""
     latent = mel_pca.encode(flashes.held_out_samples[:2])
