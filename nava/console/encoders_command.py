@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from nava.console.output_paths import require_new
+
 
 @click.command("encoders")
 @click.option("--weights", required=True, help="Where the published files lie: folder, hub mirror or bucket.")
@@ -33,6 +35,7 @@ def encoders(
     from nava.config.latents import AudioCodecConfig, LatentsConfig, VideoCodecConfig
     from nava.generation.encoder_folder import write_encoders
 
+    require_new(output)
     latents = LatentsConfig(
         VideoCodecConfig(type=video, weights=weights, weights_cache=cache),
         AudioCodecConfig(type=audio, weights=weights, weights_cache=cache),
@@ -48,4 +51,4 @@ def encoders(
     )
     for part, identity in write_encoders(output, latents, conditioning).items():
         click.echo(f"{output / part}: {identity[:16]}")
-    click.echo(f"next: nava model package --codec {output} --weights FILE --output DIR")
+    click.echo(f"next: nava model package --model nava_6b --weights FILE --codec {output} -o DIR")

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from nava.console.encoders_command import encoders
+from nava.console.output_paths import require_new, require_writable
 from nava.console.parity_command import parity
-from nava.runtime.errors import InputError
 
 _FILE = click.Path(path_type=Path)
 # Published files of NAVA itself, as a hub mirror or a bucket has them.
@@ -80,7 +80,7 @@ def init_command(
     from nava.model.weights.fresh import write_fresh
 
     config = config_of(name, config_file)
-    _refuse_existing(output)
+    _require_new(output)
     with _progress("drawing", len(meta_model(config).state_dict())) as each:
         report = write_fresh(config, seed, output, form, max_shard_bytes=_bytes(max_shard_gb), each=each)
     click.echo(str(report))
@@ -124,7 +124,7 @@ def from_wan_command(
     from nava.runtime.storage import write_json
 
     config = config_of(name, config_file)
-    _refuse_existing(output, report_file)
+    _require_new(output, report_file)
     source = find_weights(wan, ("wan_ti2v_5b", "wan_ti2v_5b_diffusers"), cache)
     with _progress("copying", len(meta_model(config).state_dict())) as each:
         written, report = write_from_wan(
@@ -169,7 +169,7 @@ def convert_command(
     from nava.model.weights.files import find_weights, open_weights
 
     shapes = None if name is None else shapes_of(meta_model(named_config(name)))
-    _refuse_existing(target)
+    _require_new(target)
     found = find_weights(source, _NAVA, cache)
     with _progress("converting", len(open_weights(found).tensors)) as each:
         report = convert_weights(
@@ -190,7 +190,14 @@ def convert_command(
 @_CACHE
 @click.option("--codec", type=_FILE, required=True, help="Folder with video/, audio/, text/ and optionally timbre/.")
 @click.option("-o", "--output", type=_FILE, required=True, help="The new folder.")
-@click.option("--key-dir", type=_FILE, default="keys", show_default=True, help="The signing key; made on first use.")
+@click.option(
+    "--key-dir",
+    type=_FILE,
+    # Not the working folder, which may be a repository: the private key must not be committed by accident.
+    default=lambda: Path(click.get_app_dir("nava")) / "keys",
+    show_default="keys in your configuration folder of nava",
+    help="The signing key; made on first use.",
+)
 @click.option("--frames", type=click.IntRange(1), help="Of a clip, 4n + 1.  [default: by the model]")
 @click.option("--height", type=click.IntRange(1), help="In pixels.  [default: by the model]")
 @click.option("--width", type=click.IntRange(1), help="In pixels.  [default: by the model]")
@@ -215,11 +222,15 @@ def package_command(
 
     Codecs and encoders of published weights are referred to by file name and hash; their licences are on the card.
     """
+    from nava.artifacts.signature import PRIVATE_KEY_FILE
     from nava.model.keys import config_of
     from nava.model.weights.files import find_weights
     from nava.registry.release_package import clip_settings, release_package
 
     config = config_of(name, config_file)
+    require_new(output)
+    if not (key_dir / PRIVATE_KEY_FILE).exists():
+        require_writable(key_dir / PRIVATE_KEY_FILE)
     made = release_package(
         output,
         weights=find_weights(weights, _NAVA, cache),
@@ -234,12 +245,12 @@ def package_command(
     click.echo(f"next: nava generate --package {made.folder} --public-key {made.public_key} --prompt '...' -o clip.mp4")
 
 
-def _refuse_existing(output: Path, *others: Path) -> None:
+def _require_new(weights: Path, *others: Path) -> None:
+    """Weights may become one file, or shards with an index: neither may be in the way of anything."""
     from nava.model.weights.writing import index_path
 
-    for path in (output, index_path(output), *others):
-        if path.exists():
-            raise InputError(f"{path} exists: name another file, or remove it")
+    require_new(weights)
+    require_new(weights, index_path(weights), *others)
 
 
 def _bytes(gigabytes: float | None) -> int | None:

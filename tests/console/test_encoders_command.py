@@ -35,6 +35,8 @@ def encoders(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = ("--text-rows", ROWS, "--text-width", WIDTH)
     result = nava("model", "encoders", "--weights", weights, *sizes, "--output", folder)
     assert result.exit_code == 0, result.output
+    hint = f"next: nava model package --model nava_6b --weights FILE --codec {folder} -o DIR"
+    assert result.output.splitlines()[-1] == hint
     return folder
 
 
@@ -59,6 +61,13 @@ def test_a_folder_of_another_is_not_overwritten(weights: Path, encoders: Path) -
     result = nava("model", "encoders", "--weights", weights, "--output", encoders)
     assert result.exit_code == 2
     assert "exists already" in result.output
+
+
+def test_an_output_under_a_file_is_refused_before_the_weights_are_read(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = nava("model", "encoders", "--weights", tmp_path / "nowhere", "--output", tmp_path / "file" / "codec")
+    assert result.exit_code == 2
+    assert result.output == f"nava: {tmp_path}/file/codec cannot be written: {tmp_path}/file: Not a directory\n"
 
 
 def test_what_is_missing_is_named_and_nothing_is_left(tmp_path: Path) -> None:

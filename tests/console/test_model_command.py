@@ -2,6 +2,7 @@
 
 import json
 
+import click
 import pytest
 import torch
 from click.testing import CliRunner
@@ -207,6 +208,55 @@ def test_from_wan_without_wan(small):
     refused(run("from-wan", small / "small.safetensors", *arguments), "small.safetensors", "not Wan2.2 weights")
     assert not (small / "o.safetensors").exists()
     assert not (small / "r.json").exists()
+
+
+def test_outputs_of_from_wan_are_refused_before_anything_is_read(small):
+    (small / "file").touch()
+    good, under = small / "o.safetensors", small / "file" / "sub" / "o.safetensors"
+    index = small / "o.safetensors.index.json"
+    before = sorted(small.iterdir())
+    for output, report, reason in (
+        (good, good, "is named for two outputs"),
+        (good, small / "nowhere" / ".." / "o.safetensors", "is named for two outputs"),
+        (good, index, "is named for two outputs"),
+        (good, under, "file: Not a directory"),
+        (under, small / "r.json", "file: Not a directory"),
+        (good, small / "file", "exists already"),
+        (good, small / ("r" * 300), "File name too long"),
+        (small, small / "r.json", "exists already"),
+    ):
+        # Were the outputs not looked at first, the weights would be missed.
+        result = run("from-wan", small / "no wan", "--model", "tiny", "-o", output, "--report", report)
+        refused(result, reason)
+        assert sorted(small.iterdir()) == before
+
+
+def test_outputs_under_a_file_are_refused_before_anything_is_read(small):
+    (small / "file").touch()
+    before = sorted(small.iterdir())
+    output = small / "file" / "new"
+    package = ("package", "--weights", small / "no weights", "--model", "tiny", "--codec", small / "no codec")
+    for command in (
+        ("init", "--model", "tiny", "-o", output),
+        ("convert", small / "no weights", output, "--to", "bf16"),
+        (*package, "-o", output, "--key-dir", small / "keys"),
+        (*package, "-o", small / "package", "--key-dir", output),
+    ):
+        refused(run(*command), "cannot be written", "file: Not a directory")
+        assert sorted(small.iterdir()) == before
+
+
+def test_the_signing_key_is_made_in_the_users_configuration_folder(small, monkeypatch):
+    monkeypatch.chdir(small)
+    monkeypatch.setattr(click, "get_app_dir", lambda name: str(small / "home" / name))
+    write_codecs(small / "codec")
+    done = run("package", "--weights", "small.safetensors", "--config", "config.json", "--codec", "codec", "-o", "p")
+    assert done.exit_code == 0, done.output
+    private = small / "home" / "nava" / "keys" / "package-signing.key"
+    assert private.stat().st_mode & 0o777 == 0o600
+    assert f"--public-key {private.with_suffix('.pub')}" in done.stdout
+    assert not (small / "keys").exists()
+    assert "[default: (keys in your configuration folder of nava)]" in " ".join(run("package", "--help").output.split())
 
 
 def test_package(small):
