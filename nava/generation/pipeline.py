@@ -20,7 +20,7 @@ from nava.generation.media import write_mp4, write_wav
 from nava.generation.passes import Speakers, VelocityModel
 from nava.generation.plan import Abilities, Plan, plan_request
 from nava.generation.provenance import Origin
-from nava.generation.request import Request, Task
+from nava.generation.request import Request
 from nava.generation.sampler import AudioShape, VideoShape, sample_latents
 from nava.generation.sound import fit_length, release_sound
 from nava.latents.image import load_image
@@ -29,8 +29,6 @@ from nava.runtime.errors import InputError
 
 # The lengths that the release offers: 2 to 10 s.
 DEFAULT_MAX_SECONDS = 10.0
-# Which of the negative prompts a task's pass without text is given.
-_NEGATIVE = {Task.T2V: "video", Task.T2A: "audio"}
 
 OnStep = Callable[[int, int], None]
 """Is told after each sampling step how many are done, and of how many."""
@@ -116,7 +114,8 @@ class Generator:
             max_seconds=self.max_seconds,
             sampler=self.sampler,
             timbre_encoder=self.timbre_encoder if self.speech_slots else None,
-            negative_prompts=self.negative_prompts is not None,
+            negative_prompts=self.negative_prompts,
+            dropped_words=self._dropped_words,
         )
 
     def plan(self, request: Request) -> Plan:
@@ -145,6 +144,11 @@ class Generator:
             size = alike[0].sampler.batch_size
             for start in range(0, len(alike), size):
                 yield from self._batch(alike[start : start + size], on_step)
+
+    def _dropped_words(self, prompt: str) -> int:
+        """How many words of a prompt are ignored, of what `_conditions` has encoded."""
+        encoder = self.text_encoder
+        return encoder.dropped_prompt_words(prompt) if self.speech_slots else encoder.dropped_words(prompt)
 
     def _plans(self, requests: Sequence[Request]) -> list[Plan]:
         plans = []
@@ -206,11 +210,9 @@ class Generator:
 
     def _negative(self, plan: Plan) -> Tensor | None:
         """What the pass without text is given: a text in mode release; in mode corrected the sampler's zeros."""
-        if plan.sampler.mode != "release":
+        if plan.negative_prompt is None:
             return None
-        assert self.negative_prompts is not None
-        text = self.negative_prompts[_NEGATIVE.get(plan.task, "joint")]
-        return self.text_encoder.encode([text]).to(self.device)
+        return self.text_encoder.encode([plan.negative_prompt]).to(self.device)
 
     def _clip(self, plan: Plan, frames: np.ndarray | None, samples: np.ndarray | None) -> GeneratedClip:
         rate = self.audio_codec.output_sample_rate_hz
@@ -223,4 +225,5 @@ class Generator:
 
 def _alike(plan: Plan) -> tuple[Any, ...]:
     """What plans must have in common to be generated in one batch."""
-    return plan.task, plan.video_shape, plan.audio_shape, plan.size, bool(plan.voices), plan.sampler
+    shapes = plan.video_shape, plan.audio_shape, plan.size
+    return plan.task, *shapes, bool(plan.voices), plan.sampler, plan.negative_prompt

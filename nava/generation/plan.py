@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -25,6 +26,9 @@ from nava.latents.length import (
 from nava.latents.waveform import load_voice
 from nava.runtime.errors import InputError
 
+# Which of the negative prompts a task's pass without text is given.
+_NEGATIVE = {Task.T2V: "video", Task.T2A: "audio"}
+
 
 @dataclass(frozen=True)
 class Abilities:
@@ -39,7 +43,8 @@ class Abilities:
         max_seconds: the longest clip.
         sampler: the settings that the package was evaluated with.
         timbre_encoder: reads reference voices; None for a package without timbre conditioning.
-        negative_prompts: whether there is a text for the pass without text, which mode release needs.
+        negative_prompts: texts by `video`, `audio` and `joint` of the pass without text, which mode release needs.
+        dropped_words: how many words at a prompt's end the text encoder ignores for want of room.
     """
 
     video_codec: VideoCodec
@@ -50,7 +55,8 @@ class Abilities:
     max_seconds: float
     sampler: GenerationConfig
     timbre_encoder: TimbreEncoder | None
-    negative_prompts: bool
+    negative_prompts: Mapping[str, str] | None
+    dropped_words: Callable[[str], int]
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,8 @@ class Plan:
         seconds: the exact length of picture and sound; None where the sound stays as long as its latents.
         voices: the reference voice of each span of speech; empty without reference voices.
         timbre: what the timbre encoder makes of them, [spans, width].
+        negative_prompt: the text of the pass without text; None in mode corrected, which has none.
+        dropped_words: how many words at the prompt's end do not fit and are ignored.
     """
 
     request: Request
@@ -78,6 +86,8 @@ class Plan:
     seconds: float | None
     voices: tuple[Voice, ...]
     timbre: Tensor | None
+    negative_prompt: str | None
+    dropped_words: int
 
 
 def plan_request(request: Request, abilities: Abilities) -> Plan:
@@ -86,19 +96,14 @@ def plan_request(request: Request, abilities: Abilities) -> Plan:
     Raises:
         RequestError: the request cannot be fulfilled; the message begins with the field that is wrong.
     """
-    _check_prompt(request)
+    dropped_words = _check_prompt(request, abilities)
     task = _task(request, abilities)
     if task.has_video and abilities.video_shape is None:
         raise RequestError("task", f"{task} has pictures, but this package makes sound alone; ask for T2A")
     if task.has_audio and abilities.audio_shape is None:
         raise RequestError("task", f"{task} has sound, but this package makes pictures alone; ask for T2V")
     sampler = request.sampler or abilities.sampler
-    if sampler.mode == "release" and not abilities.negative_prompts:
-        raise RequestError(
-            "mode",
-            "release needs the text of its negative prompts: put negative_prompts.json, an object with the keys video, "
-            "audio and joint, beside the weights",
-        )
+    negative_prompt = _negative_prompt(task, abilities) if sampler.mode == "release" else None
     voices, timbre = _voices(request, abilities)
     frames = _frames(request, task, abilities)
     size = _size(request, abilities) if task.has_video else None
@@ -115,6 +120,8 @@ def plan_request(request: Request, abilities: Abilities) -> Plan:
         seconds=seconds if request.fit_sound else None,
         voices=voices,
         timbre=timbre,
+        negative_prompt=negative_prompt,
+        dropped_words=dropped_words,
     )
 
 
@@ -128,13 +135,40 @@ def _task(request: Request, abilities: Abilities) -> Task:
     return infer_task(request)
 
 
-def _check_prompt(request: Request) -> None:
+def _check_prompt(request: Request, abilities: Abilities) -> int:
+    """How many of the prompt's words do not fit."""
+    _check_encodable("prompt", request.prompt)
     try:
         validate_prompt(request.prompt)
+        dropped_words = abilities.dropped_words(request.prompt)
     except InputError as error:
         raise RequestError("prompt", str(error).removeprefix("prompt, ")) from error
     if not 0 <= request.seed < SEED_LIMIT:
         raise RequestError("seed", f"{request.seed} is outside 0 .. 2**62 - 1")
+    return dropped_words
+
+
+def _check_encodable(field: str, text: str) -> None:
+    """Refuse halves of characters, which JSON can hold but neither files nor tokenizers."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        code = f"U+{ord(text[error.start]):04X}"
+        raise RequestError(
+            field, f"character {error.start + 1} is {code}, half of a character; write the text as UTF-8"
+        ) from error
+
+
+def _negative_prompt(task: Task, abilities: Abilities) -> str:
+    if abilities.negative_prompts is None:
+        raise RequestError(
+            "mode",
+            "release needs the text of its negative prompts: put negative_prompts.json, an object with the keys video, "
+            "audio and joint, beside the weights",
+        )
+    text = abilities.negative_prompts[_NEGATIVE.get(task, "joint")]
+    _check_encodable("negative prompt", text)
+    return text
 
 
 def _frames(request: Request, task: Task, abilities: Abilities) -> int | None:

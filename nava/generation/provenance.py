@@ -49,6 +49,7 @@ def request_sha256(plan: Plan, origin: Origin, fps: float) -> str:
         {
             "schema_version": SCHEMA_VERSION,
             "prompt": plan.request.prompt,
+            "negative_prompt": plan.negative_prompt,
             "task": str(plan.task),
             "seed": plan.request.seed,
             "image": None if plan.request.image is None else sha256_file(plan.request.image),
@@ -110,6 +111,8 @@ def _asked(plan: Plan) -> dict[str, Any]:
     request = plan.request
     return {
         "prompt": request.prompt,
+        "dropped_words": plan.dropped_words,
+        "negative_prompt": plan.negative_prompt,
         "task": str(plan.task),
         "seed": request.seed,
         "image": None if request.image is None else _file(request.image),
@@ -132,4 +135,6 @@ def _voice(voice: Voice) -> dict[str, Any]:
 
 def _file(path: Path) -> dict[str, Any]:
     """A file by name and content; where it lies is nobody's business."""
-    return {"file": path.name, "sha256": sha256_file(path)}
+    # File systems allow names that are no UTF-8, JSON does not.
+    name = path.name.encode(errors="backslashreplace").decode()
+    return {"file": name, "sha256": sha256_file(path)}

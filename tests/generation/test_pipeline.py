@@ -31,7 +31,7 @@ def one(generator, **given):
 
 
 class Spoken:
-    """A text encoder that remembers what it was asked for."""
+    """A text encoder that remembers what it was asked to encode."""
 
     def __init__(self, encoder):
         self.encoder, self.batches = encoder, []
@@ -39,6 +39,9 @@ class Spoken:
     def encode(self, texts):
         self.batches.append(texts)
         return self.encoder.encode(texts)
+
+    def dropped_prompt_words(self, text):
+        return self.encoder.dropped_prompt_words(text)
 
     def encode_prompts(self, texts):
         self.batches.append(texts)

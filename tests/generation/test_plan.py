@@ -5,7 +5,16 @@ import pytest
 
 from nava.config.generation import GenerationConfig
 from nava.generation.request import Request, RequestError, Task, parse_voice
-from tests.generation.voice_package import DIALOGUE, FPS, OWN_FRAMES, PROMPT, SIZE, write_image, write_voice
+from tests.generation.voice_package import (
+    DIALOGUE,
+    FPS,
+    NEGATIVE_PROMPTS,
+    OWN_FRAMES,
+    PROMPT,
+    SIZE,
+    write_image,
+    write_voice,
+)
 
 OWN_AUDIO = 10
 
@@ -82,6 +91,8 @@ def bad_files(folder: Path) -> dict[str, Path]:
         "short": write_voice(folder / "short.wav", seconds=0.1),
         "no_voice": text,
         "missing": folder / "missing",
+        "overlong": folder / ("a" * 300),
+        "nul": folder / "a\0b",
     }
 
 
@@ -91,6 +102,10 @@ def bad_files(folder: Path) -> dict[str, Path]:
         ({"prompt": "She says <S>hello"}, "prompt", "<S> without an <E>"),
         ({"prompt": "hello<E>"}, "prompt", "<E> without an <S>"),
         ({"prompt": "  "}, "prompt", "no text"),
+        ({"prompt": "bad \ud800 one"}, "prompt", "character 5 is U+D800, half of a character"),
+        ({"prompt": "bad \ud800 <S>"}, "prompt", "U+D800"),
+        ({"prompt": "word " * 40 + "<S>late<E>"}, "prompt", "speech span 1 ('late') begins at word 41"),
+        ({"prompt": "<S><extra_id_2>hello<E>"}, "prompt", "character 4: <extra_id_2> stands for the voice"),
         ({"seed": -1}, "seed", "-1 is outside 0"),
         ({"seed": 2**62}, "seed", "outside 0"),
         ({"seconds": 100}, "seconds", "100 is more than the 3 s of this package"),
@@ -107,10 +122,14 @@ def bad_files(folder: Path) -> dict[str, Path]:
         ({"size": (0, 32)}, "size", "multiples of 16"),
         ({"image": "no_image"}, "image", ""),
         ({"image": "missing"}, "image", ""),
+        ({"image": "overlong"}, "image", "cannot be opened"),
+        ({"image": "nul"}, "image", ""),
         ({"image": "image", "task": Task.T2A}, "image", "takes no image"),
         ({"voices": ["short"]}, "voices", "0.1"),
         ({"voices": ["no_voice"]}, "voices", ""),
         ({"voices": ["missing"]}, "voices", ""),
+        ({"voices": ["overlong"]}, "voices", "cannot be opened"),
+        ({"voices": ["nul"]}, "voices", ""),
         ({"voices": ["voice"], "prompt": "It rains."}, "voices", ""),
         ({"voices": ["voice"], "task": Task.T2V}, "voices", "takes no reference voice"),
     ],
@@ -151,6 +170,24 @@ def test_mode_release_needs_the_negative_prompts(generator):
     assert planned(generator, sampler=release).sampler.mode == "release"
     with pytest.raises(RequestError, match=r"^mode: .*negative_prompts\.json.*video, audio and joint"):
         planned(replace(generator, negative_prompts=None), sampler=release)
+
+
+@pytest.mark.parametrize(("task", "text"), [(Task.T2V, "video"), (Task.T2A, "audio"), (Task.T2AV, "joint")])
+def test_a_plan_holds_the_negative_prompt_of_its_task_in_mode_release_only(generator, task, text):
+    release = GenerationConfig(mode="release", steps=2)
+    assert planned(generator, task=task, sampler=release).negative_prompt == NEGATIVE_PROMPTS[text]
+    assert planned(generator, task=task).negative_prompt is None
+    torn = replace(generator, negative_prompts=dict.fromkeys(NEGATIVE_PROMPTS, "\ud800"))
+    with pytest.raises(RequestError, match=r"^negative prompt: character 1 is U\+D800"):
+        planned(torn, task=task, sampler=release)
+
+
+def test_words_that_do_not_fit_are_counted_as_they_are_encoded(generator):
+    full = "<S>hello<E> " + "rain " * 28
+    assert planned(generator, prompt=full).dropped_words == 0
+    assert planned(generator, prompt=full + "rain rain").dropped_words == 2
+    # Without timbre conditioning there is no slot, and room for one word more.
+    assert planned(replace(generator, speech_slots=False), prompt=full + "rain rain").dropped_words == 1
 
 
 @pytest.mark.parametrize(

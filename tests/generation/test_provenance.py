@@ -5,7 +5,7 @@ import pytest
 
 from nava.generation.provenance import Origin, container_tags, library_versions, record, request_sha256
 from nava.generation.request import Request, parse_voice
-from tests.generation.voice_package import PROMPT, SAMPLER, write_image, write_voice
+from tests.generation.voice_package import NEGATIVE_PROMPTS, PROMPT, SAMPLER, write_image, write_voice
 
 ORIGIN = Origin("nava", "p" * 64, "w" * 64, "Apache-2.0", "float32", {"video": "v" * 64})
 
@@ -44,6 +44,15 @@ def test_what_makes_no_difference_to_the_clip_makes_none_to_its_identity(generat
         assert identity(plan, other) != identity(plan)
 
 
+def test_the_negative_prompt_counts_where_it_is_used(generator):
+    other = replace(generator, negative_prompts=dict.fromkeys(NEGATIVE_PROMPTS, "noise"))
+    release = replace(SAMPLER, mode="release")
+    assert identity(planned(generator)) == identity(planned(other))
+    assert identity(planned(generator, sampler=release)) != identity(planned(other, sampler=release))
+    assert record(planned(other, sampler=release), ORIGIN, 24.0)["negative_prompt"] == "noise"
+    assert record(planned(other), ORIGIN, 24.0)["negative_prompt"] is None
+
+
 def test_files_count_by_content_not_by_name(generator, tmp_path):
     images = [write_image(tmp_path / name, colour) for name, colour in (("a.png", (9, 9, 9)), ("b.png", (9, 9, 9)))]
     other = write_image(tmp_path / "c.png", (200, 9, 9))
@@ -58,11 +67,23 @@ def test_the_record_says_what_was_asked_and_what_answered(generator, tmp_path):
     found = record(planned(generator, image=image, voices=(voice,)), ORIGIN, 24.0)
     assert (found["prompt"], found["seed"], found["task"]) == (PROMPT, 7, "TIA2AV")
     assert found["image"]["file"] == "red.png"
+    assert found["dropped_words"] == 0
     assert [voice["file"] for voice in found["voices"]] == ["a.wav"]
     assert found["sampler"]["steps"] == SAMPLER.steps
     assert found["sampler"]["mode"] == "corrected"
     assert found["model"]["weights_sha256"] == "w" * 64
     assert str(tmp_path) not in json.dumps(found)
+
+
+def test_the_record_counts_words_that_were_not_read(generator):
+    assert record(planned(generator, prompt="rain " * 35), ORIGIN, 24.0)["dropped_words"] == 3
+
+
+def test_a_file_name_that_is_no_utf8_is_recorded_readably(generator, tmp_path):
+    image = write_image(tmp_path / "a\udcff.png")
+    found = record(planned(generator, image=image), ORIGIN, 24.0)
+    assert found["image"]["file"] == "a\\udcff.png"
+    json.dumps(found, ensure_ascii=False).encode()
 
 
 def test_versions_of_what_is_installed():
