@@ -5,15 +5,18 @@ inside it, or the hub client's own `models--<owner>--<repository>/snapshots/`), 
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
+from nava.artifacts.bucket_files import BucketFile, bucket_file
 from nava.runtime.errors import InputError
-from nava.runtime.storage import atomic_file
+from nava.runtime.hashing import sha256_bytes
 
 # Weights in several safetensors files have an index of this name's ending, which says what lies in which.
 INDEX_SUFFIX = ".safetensors.index.json"
+_SUFFIXES = (".safetensors", INDEX_SUFFIX, ".pth", ".ckpt", ".pt", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -71,27 +74,72 @@ class WeightsMissing(InputError):  # noqa: N818
     """A weight file is not where it was looked for; the message says what it is and how to obtain it."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """A file where it was found.
+
+    Attributes:
+        name: its path or address.
+        size: in bytes; None where a bucket does not say.
+        bring: gives its path on this machine, an index's with the shards beside it.
+    """
+
+    name: str
+    size: int | None
+    bring: Callable[[], Path]
+
+
 def locate(weight: WeightFile, location: str | Path, cache: Path | None = None) -> Path:
     """The file on this machine.
 
     Args:
         weight: what is looked for.
-        location: where: a file of any name, a folder, a hub mirror, or a bucket address of a file or of a folder.
+        location: where: a file of any name, a folder, a hub mirror, or a bucket address of one of these.
         cache: where files of a bucket are kept; needed for bucket addresses only.
+
+    Returns:
+        The file; where weights in one safetensors file were looked for and there are shards, their index.
 
     Raises:
         WeightsMissing: it is not there.
     """
-    if "://" in str(location):
-        return _fetch(weight, str(location), cache)
-    given = Path(location).expanduser()
-    if given.is_file():
-        return given.absolute()
-    for candidate in _candidates(weight, given):
-        # Links are not followed: in a hub cache they lead to files without a name, away from the other shards.
-        if candidate.is_file():
-            return candidate.absolute()
+    for place in places(weight, location, cache):
+        return place.bring()
     raise WeightsMissing(missing(weight, str(location)))
+
+
+def places(weight: WeightFile, location: str | Path, cache: Path | None = None) -> Iterator[Place]:
+    """Every place at a location where there is a file of that name, likeliest first. Arguments as of `locate`."""
+    if "://" in str(location):
+        for address in _addresses(weight, str(location)):
+            if (found := bucket_file(address)) is not None:
+                yield Place(address, found.size, partial(_bring, found, cache))
+        return
+    given = Path(location).expanduser()
+    seen: set[Path] = set()
+    for candidate in [given] if given.is_file() else _candidates(weight, given):
+        if candidate.is_file() and (real := candidate.resolve()) not in seen:
+            seen.add(real)
+            # Links are not followed: in a hub cache they lead to files without a name, away from the other shards.
+            yield Place(str(candidate), candidate.stat().st_size, candidate.absolute)
+
+
+def fetch(address: str, cache: Path | None) -> Path:
+    """A file of a bucket on this machine, an index with its shards.
+
+    Each address has a folder of its own in the cache, so that files of the same name do not replace each other.
+
+    Raises:
+        InputError: it or a shard of it is not there, no cache was given, or the bucket cannot be read.
+    """
+    if (found := bucket_file(address)) is None:
+        raise InputError(f"there is no file at {address}")
+    return _bring(found, cache)
+
+
+def names_file(address: str) -> bool:
+    """Whether an address is one of a weight file, not of a folder."""
+    return address.endswith(_SUFFIXES)
 
 
 def missing(weight: WeightFile, location: str) -> str:
@@ -124,37 +172,44 @@ def shard_map(index: Path) -> dict[str, str]:
 
 def _candidates(weight: WeightFile, folder: Path) -> Iterator[Path]:
     """Where a file may lie inside a folder: plainly, in a mirror of the hub, or in the hub client's cache."""
-    yield folder / weight.file
-    yield folder / Path(weight.file).name
-    yield folder / weight.repository / weight.file
     snapshots = folder / f"models--{weight.repository.replace('/', '--')}" / "snapshots"
-    for snapshot in sorted(snapshots.glob("*")):
-        yield snapshot / weight.file
+    for file in _files(weight):
+        for name in _names(weight, file):
+            yield folder / name
+        for snapshot in sorted(snapshots.glob("*")):
+            yield snapshot / file
 
 
-def _fetch(weight: WeightFile, address: str, cache: Path | None) -> Path:
-    """Bring a file of a bucket here, an index with its shards, unless the cache has one of the same size."""
+def _addresses(weight: WeightFile, address: str) -> Iterator[str]:
+    """Where a file may lie in a bucket: at the address itself, in a folder, or in a mirror of the hub."""
+    if names_file(address) or address.endswith(PurePosixPath(weight.file).suffix):
+        yield address
+        return
+    for file in _files(weight):
+        for name in _names(weight, file):
+            yield f"{address.rstrip('/')}/{name}"
+
+
+def _files(weight: WeightFile) -> list[str]:
+    """What a file may be called: as published, or as the index of shards that it was split into."""
+    if not weight.file.endswith(".safetensors"):
+        return [weight.file]
+    return [weight.file, weight.file.removesuffix(".safetensors") + INDEX_SUFFIX]
+
+
+def _names(weight: WeightFile, file: str) -> list[str]:
+    return list(dict.fromkeys((file, PurePosixPath(file).name, f"{weight.repository}/{file}")))
+
+
+def _bring(found: BucketFile, cache: Path | None) -> Path:
     if cache is None:
-        raise InputError(f"{address} is a bucket address: say in which folder its files are kept here")
-    name = Path(weight.file).name
-    whole = address if address.endswith(Path(name).suffix) else f"{address.rstrip('/')}/{name}"
-    target = _fetch_file(weight, whole, address, cache)
-    if target.name.endswith(INDEX_SUFFIX):
-        for shard in sorted(set(shard_map(target).values())):
-            _fetch_file(replace(weight, file=shard), f"{whole.rpartition('/')[0]}/{shard}", address, cache)
-    return target
-
-
-def _fetch_file(weight: WeightFile, whole: str, address: str, cache: Path) -> Path:
-    import fsspec
-    from fsspec.core import url_to_fs
-
-    filesystem, path = url_to_fs(whole)
-    if not filesystem.isfile(path):
-        raise WeightsMissing(missing(weight, address))
-    target = cache / Path(weight.file).name
-    if not target.is_file() or target.stat().st_size != filesystem.size(path):
-        with atomic_file(target) as part, fsspec.open(whole, "rb") as source, part.open("wb") as copy:
-            while block := source.read(1 << 24):
-                copy.write(block)
-    return target.absolute()
+        raise InputError(f"{found.address} is a bucket address: say in which folder its files are kept here")
+    folder = cache / sha256_bytes(found.address.encode())[:16]
+    path = found.fetch(folder)
+    if path.name.endswith(INDEX_SUFFIX):
+        for shard in sorted(set(shard_map(path).values())):
+            address = f"{found.address.rpartition('/')[0]}/{shard}"
+            if (beside := bucket_file(address)) is None:
+                raise InputError(f"{address} is missing: copy it beside its index")
+            beside.fetch(folder)
+    return path

@@ -1,12 +1,13 @@
 """Finding published weights on this machine, or saying how to get them."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from nava.artifacts.weight_files import WEIGHT_FILES, WeightsMissing, locate, shard_map
+from nava.artifacts.weight_files import WEIGHT_FILES, WeightsMissing, fetch, locate, shard_map
 from nava.runtime.errors import InputError
 
 VAE = WEIGHT_FILES["wan_video_vae"]
@@ -56,23 +57,65 @@ def test_an_export_says_how_it_is_made(tmp_path: Path) -> None:
         locate(WEIGHT_FILES["redimnet"], tmp_path)
 
 
-@pytest.mark.parametrize("address", ["memory://bucket/weights", "memory://bucket/weights/Wan2.2_VAE.pth"])
-def test_a_bucket_is_fetched_once(tmp_path: Path, address: str) -> None:
-    with fsspec.open("memory://bucket/weights/Wan2.2_VAE.pth", "wb") as file:
-        file.write(b"from the bucket")
-    path = locate(VAE, address, tmp_path)
+def put(address: str, content: bytes) -> None:
+    with fsspec.open(address, "wb") as file:
+        file.write(content)
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    yield "memory://weights-of-a-test"
+    fsspec.filesystem("memory").rm("/weights-of-a-test", recursive=True)
+
+
+@pytest.mark.parametrize("place", ["", "/", "/Wan2.2_VAE.pth"])
+def test_a_bucket_is_fetched_once_and_again_when_it_has_another_file(tmp_path: Path, bucket: str, place: str) -> None:
+    put(f"{bucket}/Wan2.2_VAE.pth", b"from the bucket")
+    path = locate(VAE, bucket + place, tmp_path)
     assert path.read_bytes() == b"from the bucket"
-    path.write_bytes(b"kept as it is !")
-    assert locate(VAE, address, tmp_path).read_bytes() == b"kept as it is !"
+    inode = path.stat().st_ino
+    assert locate(VAE, bucket + place, tmp_path) == path
+    assert path.stat().st_ino == inode
+    # As many bytes as before, so that the size does not tell.
+    put(f"{bucket}/Wan2.2_VAE.pth", b"FROM THE BUCKET")
+    assert locate(VAE, bucket + place, tmp_path).read_bytes() == b"FROM THE BUCKET"
     path.write_bytes(b"cut sh")
-    assert locate(VAE, address, tmp_path).read_bytes() == b"from the bucket"
+    assert locate(VAE, bucket + place, tmp_path).read_bytes() == b"FROM THE BUCKET"
 
 
-def test_a_bucket_without_the_file_or_without_a_cache(tmp_path: Path) -> None:
+def test_addresses_with_the_same_file_name_do_not_share_a_file(tmp_path: Path, bucket: str) -> None:
+    put(f"{bucket}/june/Wan2.2_VAE.pth", b"june")
+    put(f"{bucket}/july/Wan2.2_VAE.pth", b"july")
+    june, july = (locate(VAE, f"{bucket}/{month}", tmp_path) for month in ("june", "july"))
+    assert june != july
+    assert (june.read_bytes(), july.read_bytes()) == (b"june", b"july")
+    assert june.name == july.name == "Wan2.2_VAE.pth"
+
+
+def test_a_mirror_of_the_hub_in_a_bucket(tmp_path: Path, bucket: str) -> None:
+    tokenizer = WEIGHT_FILES["umt5_tokenizer"]
+    put(f"{bucket}/hub/{VAE.repository}/{VAE.file}", b"vae")
+    put(f"{bucket}/hub/{tokenizer.repository}/{tokenizer.file}", b"{}")
+    assert locate(VAE, f"{bucket}/hub", tmp_path).read_bytes() == b"vae"
+    assert locate(tokenizer, f"{bucket}/hub", tmp_path).name == "tokenizer.json"
+    assert locate(tokenizer, f"{bucket}/hub/{tokenizer.repository}", tmp_path).read_bytes() == b"{}"
+
+
+@pytest.mark.parametrize("name", ["june.safetensors", "june.pth", "june.ckpt", "june.pt", "june.onnx"])
+def test_the_address_of_a_file_is_that_file_whatever_it_is_called(tmp_path: Path, bucket: str, name: str) -> None:
+    put(f"{bucket}/{name}", b"june")
+    put(f"{bucket}/{VAE.file}", b"another")
+    assert locate(VAE, f"{bucket}/{name}", tmp_path).read_bytes() == b"june"
+    with pytest.raises(WeightsMissing, match="july"):
+        locate(VAE, f"{bucket}/{name}".replace("june", "july"), tmp_path)
+
+
+def test_a_bucket_without_the_file_or_without_a_cache(tmp_path: Path, bucket: str) -> None:
     with pytest.raises(WeightsMissing, match="memory://empty"):
         locate(VAE, "memory://empty", tmp_path)
+    put(f"{bucket}/{VAE.file}", b"vae")
     with pytest.raises(InputError, match="in which folder"):
-        locate(VAE, "memory://bucket/weights")
+        locate(VAE, bucket)
 
 
 WAN = WEIGHT_FILES["wan_ti2v_5b"]
@@ -108,15 +151,40 @@ def test_an_index_that_is_none_is_said(tmp_path: Path, text: bytes) -> None:
         shard_map(written(tmp_path / "m.safetensors.index.json", text))
 
 
-def test_an_index_in_a_bucket_brings_its_shards(tmp_path: Path) -> None:
-    files = {WAN.file: index_text(a="w-1.safetensors", b="w-2.safetensors"), "w-1.safetensors": b"1"}
-    for name, content in files.items():
-        with fsspec.open(f"memory://wan/{name}", "wb") as file:
-            file.write(content)
-    with pytest.raises(WeightsMissing, match=r"w-2\.safetensors"):
-        locate(WAN, "memory://wan", tmp_path)
-    with fsspec.open("memory://wan/w-2.safetensors", "wb") as file:
-        file.write(b"22")
-    assert locate(WAN, "memory://wan", tmp_path) == tmp_path / WAN.file
-    assert (tmp_path / "w-1.safetensors").read_bytes() == b"1"
-    assert (tmp_path / "w-2.safetensors").read_bytes() == b"22"
+@pytest.mark.parametrize("given", ["", "/diffusion_pytorch_model.safetensors.index.json"])
+def test_an_index_in_a_bucket_brings_its_shards(tmp_path: Path, bucket: str, given: str) -> None:
+    put(f"{bucket}/{WAN.file}", index_text(a="w-1.safetensors", b="w-2.safetensors"))
+    put(f"{bucket}/w-1.safetensors", b"1")
+    with pytest.raises(InputError, match=r"w-2\.safetensors is missing: copy it beside its index"):
+        locate(WAN, bucket + given, tmp_path)
+    put(f"{bucket}/w-2.safetensors", b"22")
+    index = locate(WAN, bucket + given, tmp_path)
+    assert index.name == WAN.file
+    assert (index.parent / "w-1.safetensors").read_bytes() == b"1"
+    assert (index.parent / "w-2.safetensors").read_bytes() == b"22"
+    put(f"{bucket}/w-1.safetensors", b"3")
+    assert locate(WAN, bucket + given, tmp_path) == index
+    assert (index.parent / "w-1.safetensors").read_bytes() == b"3"
+
+
+@pytest.mark.parametrize("place", ["", "hub/ernie-research/NAVA/"])
+def test_weights_that_were_split_into_shards_are_found_by_their_index(tmp_path: Path, bucket: str, place: str) -> None:
+    nava, text = WEIGHT_FILES["nava"], index_text(a="NAVA-1.safetensors")
+    path = written(tmp_path / place / "NAVA.safetensors.index.json", text)
+    put(f"{bucket}/{place}NAVA.safetensors.index.json", text)
+    put(f"{bucket}/{place}NAVA-1.safetensors", b"1")
+    top = place.partition("/")[0]
+    assert locate(nava, tmp_path / top) == path
+    index = locate(nava, f"{bucket}/{top}", tmp_path / "cache")
+    assert (index.parent / "NAVA-1.safetensors").read_bytes() == b"1"
+    whole = written(path.with_name("NAVA.safetensors"))
+    assert locate(nava, tmp_path / top) == whole
+
+
+def test_a_file_of_a_bucket_that_is_named_outright(tmp_path: Path, bucket: str) -> None:
+    put(f"{bucket}/june.bin", b"june")
+    assert fetch(f"{bucket}/june.bin", tmp_path).read_bytes() == b"june"
+    with pytest.raises(InputError, match=r"there is no file at .*july\.bin"):
+        fetch(f"{bucket}/july.bin", tmp_path)
+    with pytest.raises(InputError, match="in which folder"):
+        fetch(f"{bucket}/june.bin", None)

@@ -16,8 +16,18 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from nava.artifacts.bucket_files import bucket_names
 from nava.artifacts.torch_checkpoint import read_state_dict
-from nava.artifacts.weight_files import INDEX_SUFFIX, WEIGHT_FILES, WeightsMissing, locate, missing, shard_map
+from nava.artifacts.weight_files import (
+    INDEX_SUFFIX,
+    WEIGHT_FILES,
+    WeightsMissing,
+    fetch,
+    locate,
+    missing,
+    names_file,
+    shard_map,
+)
 from nava.runtime.errors import InputError
 from nava.runtime.storage import is_part
 
@@ -155,7 +165,7 @@ def open_weights(path: str | Path) -> WeightReader:
 
 
 def find_weights(location: str | Path, known: Sequence[str], cache: Path | None = None) -> Path:
-    """The weights at a location: a file, a folder with weights, a hub mirror, or a bucket address.
+    """The weights at a location: a file, a folder with weights, a hub mirror, or the bucket address of one of these.
 
     Args:
         location: where.
@@ -165,16 +175,22 @@ def find_weights(location: str | Path, known: Sequence[str], cache: Path | None 
     Raises:
         InputError: nothing there; the message says what the first of `known` is and how to obtain it.
     """
-    path = Path(location).expanduser()
-    if "://" not in str(location) and (path.is_file() or (path.is_dir() and any(path.glob("*.safetensors*")))):
+    address, path = str(location), Path(location).expanduser()
+    if "://" in address:
+        names = [] if names_file(address) else bucket_names(address)
+    elif path.is_file():
         return _weights_of(path)
+    else:
+        names = _file_names(path)
+    if any(".safetensors" in name for name in names) and (name := _chosen(names, address, known)):
+        return fetch(f"{address.rstrip('/')}/{name}", cache) if "://" in address else path / name
     for name in known:
         with suppress(WeightsMissing):
             return locate(WEIGHT_FILES[name], location, cache)
     if path.is_dir():
         with suppress(InputError):
             return _weights_of(path)
-    raise WeightsMissing(missing(WEIGHT_FILES[known[0]], str(location)))
+    raise WeightsMissing(missing(WEIGHT_FILES[known[0]], address))
 
 
 def _weights_of(path: Path) -> Path:
@@ -184,21 +200,31 @@ def _weights_of(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise InputError(f"no weights at {path}")
-    if name := _chosen([file.name for file in path.iterdir() if file.is_file()], str(path)):
+    if name := _chosen(_file_names(path), str(path)):
         return path / name
     if (path / "transformer").is_dir():
         return _weights_of(path / "transformer")
     raise InputError(f"{path} holds no weights: name a safetensors file, its index or a torch file")
 
 
-def _chosen(names: Iterable[str], folder: str) -> str | None:
+def _file_names(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
+
+
+def _chosen(names: Iterable[str], folder: str, known: Sequence[str] = ()) -> str | None:
     """Which of a folder's files its weights are; None if none of them.
+
+    Args:
+        names: of the files.
+        folder: what messages call it.
+        known: names in `WEIGHT_FILES` that are preferred where there are several.
 
     Raises:
         InputError: there are several, or a part of several.
     """
     whole = sorted(name for name in names if not is_part(Path(name)))
-    for name in _USUAL_NAMES:
+    published = [WEIGHT_FILES[name].file for name in known]
+    for name in (*_USUAL_NAMES, *(file for file in published if ".safetensors" in file)):
         if name in whole:
             return name
     for pattern in _PATTERNS:

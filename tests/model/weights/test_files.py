@@ -263,13 +263,59 @@ def test_weights_are_found_in_files_folders_and_mirrors(tmp_path):
     assert find_weights(tmp_path / "mine", known) == tmp_path / "mine" / "transformer" / "june.safetensors"
 
 
-def test_weights_of_a_bucket_are_brought_here(tmp_path):
-    save_file(TENSORS, tmp_path / "t.safetensors")
-    with fsspec.open("memory://weights-of-nava/NAVA.safetensors", "wb") as file:
-        file.write((tmp_path / "t.safetensors").read_bytes())
-    found = find_weights("memory://weights-of-nava", ("nava",), tmp_path / "cache")
-    assert found == tmp_path / "cache" / "NAVA.safetensors"
+@pytest.fixture
+def bucket(tmp_path):
+    """Copies a local folder into a bucket and gives its address."""
+
+    def put(folder):
+        fsspec.filesystem("memory").put(str(folder), "/weights-of-nava", recursive=True)
+        return "memory://weights-of-nava"
+
+    yield put
+    fsspec.filesystem("memory").rm("/weights-of-nava", recursive=True)
+
+
+@pytest.mark.parametrize("name", ["NAVA.safetensors", "june.safetensors"])
+@pytest.mark.parametrize("by_name", [True, False])
+def test_weights_of_a_bucket_are_brought_here(tmp_path, bucket, name, by_name):
+    (tmp_path / "here").mkdir()
+    save_file(TENSORS, tmp_path / "here" / name)
+    address = bucket(tmp_path / "here")
+    found = find_weights(f"{address}/{name}" if by_name else address, ("nava",), tmp_path / "cache")
+    assert (found.name, found.parents[1]) == (name, tmp_path / "cache")
     assert_same(everything(open_weights(found)))
+
+
+@pytest.mark.parametrize("given", ["", "/", "/model.safetensors.index.json"])
+def test_shards_of_a_bucket_are_brought_here(tmp_path, bucket, given):
+    (tmp_path / "here").mkdir()
+    shards(tmp_path / "here")
+    found = find_weights(bucket(tmp_path / "here") + given, ("nava",), tmp_path / "cache")
+    assert_same(everything(open_weights(found)))
+
+
+def test_a_mirror_of_the_hub_in_a_bucket(tmp_path, bucket):
+    mirror = tmp_path / "hub" / "ernie-research" / "NAVA"
+    mirror.mkdir(parents=True)
+    save_file(TENSORS, mirror / "NAVA_fp8.safetensors")
+    found = find_weights(bucket(tmp_path / "hub"), ("nava", "nava_fp8"), tmp_path / "cache")
+    assert_same(everything(open_weights(found)))
+
+
+def test_a_published_file_among_others(tmp_path, bucket):
+    (tmp_path / "all").mkdir()
+    for name in ("NAVA_fp8.safetensors", "ltx-2.3-22b-dev_audio_vae.safetensors"):
+        save_file({name: torch.ones(1)}, tmp_path / "all" / name)
+    for location in (tmp_path / "all", bucket(tmp_path / "all")):
+        found = find_weights(location, ("nava", "nava_fp8"), tmp_path / "cache")
+        assert found.name == "NAVA_fp8.safetensors"
+
+
+def test_nothing_in_a_bucket(tmp_path):
+    for address in ("memory://no-such-bucket", "memory://no-such-bucket/june.safetensors"):
+        with pytest.raises(InputError, match=rf"NAVA\.safetensors .* is not at '{address}'") as error:
+            find_weights(address, ("nava", "nava_fp8"), tmp_path / "cache")
+        one_line(error)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
