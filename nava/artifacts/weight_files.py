@@ -172,12 +172,22 @@ def shard_map(index: Path) -> dict[str, str]:
 
 def _candidates(weight: WeightFile, folder: Path) -> Iterator[Path]:
     """Where a file may lie inside a folder: plainly, in a mirror of the hub, or in the hub client's cache."""
-    snapshots = folder / f"models--{weight.repository.replace('/', '--')}" / "snapshots"
+    snapshots = _snapshots(folder / f"models--{weight.repository.replace('/', '--')}")
     for file in _files(weight):
         for name in _names(weight, file):
             yield folder / name
-        for snapshot in sorted(snapshots.glob("*")):
+        for snapshot in snapshots:
             yield snapshot / file
+
+
+def _snapshots(repository: Path) -> list[Path]:
+    """The revisions of a repository in the hub client's cache: the one that `main` is, then the newest first."""
+    try:
+        main = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        main = ""
+    found = [path for path in (repository / "snapshots").glob("*") if path.is_dir()]
+    return sorted(found, key=lambda path: (path.name != main, -path.stat().st_mtime_ns, path.name))
 
 
 def _addresses(weight: WeightFile, address: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from nava.artifacts.weight_files import WeightFile, locate
+from nava.artifacts.weight_files import WeightFile, WeightsMissing, missing, places
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_file
 
@@ -59,19 +59,26 @@ class WeightReference:
             cache: where files of a bucket are kept.
 
         Raises:
-            InputError: it is not there, or is another file.
+            InputError: it is not there, or only others of its name are; the message says what the likeliest of them is.
         """
         gigabytes = f"{self.size / 1e9:.1f} GB" if self.size >= 1e9 else f"{self.size / 1e6:.1f} MB"
         weight = WeightFile(self.file, gigabytes, self.licence, self.repository, self.obtain)
-        path = locate(weight, location, cache)
-        found = path.stat().st_size
-        if found != self.size:
-            raise InputError(
-                f"{path} has {found} bytes, but {self.file} has {self.size}: copy it again, it is not whole"
-            )
-        if (digest := sha256_file(path)) != self.sha256:
-            raise InputError(
+        refusals: list[str] = []
+        # A mirror or cache may hold several versions. Sizes are compared first: nothing is fetched or read for that.
+        for place in places(weight, location, cache):
+            if place.size not in (None, self.size):
+                refusals.append(
+                    f"{place.name} has {place.size} bytes, but {self.file} has {self.size}: "
+                    "copy it again, it is not whole or another version"
+                )
+                continue
+            path = place.bring()
+            if (digest := sha256_file(path)) == self.sha256:
+                return path
+            refusals.append(
                 f"{path} has sha256 {digest}, but {self.file} with sha256 {self.sha256} is wanted: "
                 "it is damaged or another version"
             )
-        return path
+        if refusals:
+            raise InputError(refusals[0])
+        raise WeightsMissing(missing(weight, str(location)))

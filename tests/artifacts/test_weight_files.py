@@ -1,13 +1,14 @@
 """Finding published weights on this machine, or saying how to get them."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from nava.artifacts.weight_files import WEIGHT_FILES, WeightsMissing, fetch, locate, shard_map
+from nava.artifacts.weight_files import WEIGHT_FILES, WeightsMissing, fetch, locate, places, shard_map
 from nava.runtime.errors import InputError
 
 VAE = WEIGHT_FILES["wan_video_vae"]
@@ -131,6 +132,40 @@ def test_a_link_of_a_hub_cache_keeps_its_name_beside_the_shards(tmp_path: Path) 
     link.parent.mkdir(parents=True)
     link.symlink_to(blob)
     assert locate(WAN, tmp_path) == link
+
+
+def hub_cache(folder: Path, *revisions: str) -> Path:
+    """A cache of the hub's client with a file per revision, the first the oldest."""
+    repository = folder / "models--Wan-AI--Wan2.2-TI2V-5B"
+    for age, revision in enumerate(revisions):
+        written(repository / "snapshots" / revision / VAE.file, revision.encode())
+        os.utime(repository / "snapshots" / revision, ns=(0, (age + 1) * 10**18))
+    return repository
+
+
+def test_the_revision_of_a_hub_cache_is_that_of_main(tmp_path: Path) -> None:
+    repository = hub_cache(tmp_path, "cc", "aa", "bb")
+    assert [Path(place.name).parent.name for place in places(VAE, tmp_path)] == ["bb", "aa", "cc"]
+    written(repository / "refs" / "main", b"aa\n")
+    assert [Path(place.name).parent.name for place in places(VAE, tmp_path)] == ["aa", "bb", "cc"]
+    assert locate(VAE, tmp_path).read_bytes() == b"aa"
+    (repository / "snapshots" / "aa" / VAE.file).unlink()
+    assert locate(VAE, tmp_path).read_bytes() == b"bb"
+
+
+@pytest.mark.parametrize("main", [b"", b"../../elsewhere", b"dd", b"\xff"])
+def test_a_main_that_names_no_revision_leaves_the_newest(tmp_path: Path, main: bytes) -> None:
+    written(hub_cache(tmp_path, "cc", "aa") / "refs" / "main", main)
+    written(tmp_path / "elsewhere" / VAE.file)
+    assert locate(VAE, tmp_path).read_bytes() == b"aa"
+
+
+def test_a_file_that_is_linked_twice_is_one_place(tmp_path: Path) -> None:
+    repository = hub_cache(tmp_path, "aa")
+    link = repository / "snapshots" / "bb" / VAE.file
+    link.parent.mkdir()
+    link.symlink_to(repository / "snapshots" / "aa" / VAE.file)
+    assert len(list(places(VAE, tmp_path))) == 1
 
 
 def test_shards_by_tensor(tmp_path: Path) -> None:

@@ -48,6 +48,37 @@ def test_another_file_is_refused(path: Path) -> None:
         reference.resolve(path)
 
 
+def test_another_version_does_not_hide_the_one_that_is_wanted(path: Path, tmp_path: Path) -> None:
+    reference = WeightReference.of(WEIGHT, path)
+    for name, content in (("encoder.pth", b"other size"), ("sub/encoder.pth", b"THE WEIGHTS")):
+        (tmp_path / "mirror" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "mirror" / name).write_bytes(content)
+    assert reference.resolve(tmp_path / "mirror") == path
+    path.unlink()
+    with pytest.raises(InputError, match=r"mirror/sub/encoder\.pth has sha256 .* is wanted"):
+        reference.resolve(tmp_path / "mirror")
+
+
+def test_another_version_in_a_hub_cache(path: Path, tmp_path: Path) -> None:
+    reference = WeightReference.of(WEIGHT, path)
+    snapshots = tmp_path / "hub" / "models--someone--encoder" / "snapshots"
+    for revision, content in (("aa", b"THE WEIGHTS"), ("bb", b"the weights"), ("cc", b"newer weights")):
+        (snapshots / revision / "sub").mkdir(parents=True)
+        (snapshots / revision / "sub" / "encoder.pth").write_bytes(content)
+    assert reference.resolve(tmp_path / "hub") == snapshots / "bb" / "sub" / "encoder.pth"
+
+
+def test_files_of_another_size_are_not_fetched_from_a_bucket(path: Path, tmp_path: Path) -> None:
+    reference, cache = WeightReference.of(WEIGHT, path), tmp_path / "cache"
+    (tmp_path / "mirror" / "encoder.pth").write_bytes(b"other size")
+    found = reference.resolve(f"file://{tmp_path}/mirror", cache)
+    assert found.read_bytes() == b"the weights"
+    assert [file.read_bytes() for file in cache.rglob("*.pth")] == [b"the weights"]
+    path.unlink()
+    with pytest.raises(InputError, match=r"file://.*/mirror/encoder\.pth has 10 bytes, but sub/encoder.pth has 11"):
+        reference.resolve(f"file://{tmp_path}/mirror", cache)
+
+
 @pytest.mark.parametrize("value", [None, {}, {"file": "a"}, [1]])
 def test_json_of_something_else(value: object) -> None:
     with pytest.raises(ValueError, match="has the fields file, sha256, size"):
