@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from nava.conditioning.text import TextEncoder
     from nava.conditioning.timbre import TimbreEncoder
-    from nava.latents.registry import Codecs
 
-C = TypeVar("C")
 K = TypeVar("K")
 NEGATIVE_PROMPTS = ("video", "audio", "joint")
 TEXT_FOLDER, TIMBRE_FOLDER = "text", "timbre"
@@ -63,11 +60,12 @@ def load_generator(
     from nava.conditioning.text import load_text_encoder
     from nava.latents.registry import load_codecs
     from nava.model.compilation import compile_model
+    from nava.model.keys import config_of
     from nava.model.offload import offload_blocks
 
     if isinstance(package, Path):
         package = load_unsigned(package)
-    config = _typed(package.model_config, ModelConfig)
+    config = config_of(None, package.model_config)
     settings = _settings(package)
     model = _load_model(package, config, "cpu" if offload_group else device, dtype, fp8, device)
     if offload_group:
@@ -78,7 +76,10 @@ def load_generator(
     reader = "cpu" if offload_group else device
     text = load_text_encoder(package.codec / TEXT_FOLDER, weights, device=reader, cache=cache)
     timbre = _timbre(package, weights, cache)
-    _check_fit(package.folder, config, codecs, text, timbre)
+    sizes = PartSizes(
+        codecs.video.channels, codecs.audio.channels, text.rows, text.width, None if timbre is None else timbre.width
+    )
+    check_fit(package.folder, config, sizes)
     identities = {**codecs.identities, TEXT_FOLDER: text.identity}
     if timbre is not None:
         identities[TIMBRE_FOLDER] = timbre.identity
@@ -140,29 +141,80 @@ def _load_model(
     return model.eval().requires_grad_(False)
 
 
-def _check_fit(
-    folder: Path, config: ModelConfig, codecs: Codecs, text: TextEncoder, timbre: TimbreEncoder | None
-) -> None:
-    """Refuse codecs and encoders that another model was trained with."""
-    for name, codec, channels in (
-        ("video", codecs.video, config.video_channels),
-        ("audio", codecs.audio, config.audio_channels),
+@dataclass(frozen=True)
+class PartSizes:
+    """What codecs and encoders give. None is unknown (published weights that are not at hand), or there is no encoder.
+
+    Attributes:
+        video_channels: of the video codec's latents.
+        audio_channels: of the audio codec's latents.
+        text_rows: rows that the text encoder gives for a prompt.
+        text_width: values in each row.
+        timbre_width: values that the timbre encoder gives for a voice.
+    """
+
+    video_channels: int | None
+    audio_channels: int | None
+    text_rows: int
+    text_width: int
+    timbre_width: int | None
+
+
+def check_fit(folder: Path, config: ModelConfig, sizes: PartSizes) -> None:
+    """Refuse codecs and encoders that another model was trained with: the rules of packaging and of loading.
+
+    Args:
+        folder: what messages name.
+        config: the model's architecture.
+        sizes: what its codecs and encoders give.
+
+    Raises:
+        InputError: a size is not the model's.
+    """
+    for name, channels, wanted in (
+        ("video", sizes.video_channels, config.video_channels),
+        ("audio", sizes.audio_channels, config.audio_channels),
     ):
-        if codec.channels != channels:
-            raise InputError(
-                f"{folder}: the {name} codec has {codec.channels} channels, but the model takes {channels}"
-            )
+        if channels not in (None, wanted):
+            raise InputError(f"{folder}: the {name} codec has {channels} channels, but the model takes {wanted}")
     # A voice's slot is counted in the model's rows; without voices the model fills up what is missing.
-    fits = text.rows == config.text_len if config.speaker_dim else text.rows <= config.text_len
-    if text.width != config.text_dim or not fits:
+    fits = sizes.text_rows == config.text_len if config.speaker_dim else sizes.text_rows <= config.text_len
+    if sizes.text_width != config.text_dim or not fits:
         raise InputError(
-            f"{folder}: the text encoder gives {text.rows} rows of {text.width}, but the model takes "
+            f"{folder}: the text encoder gives {sizes.text_rows} rows of {sizes.text_width}, but the model takes "
             f"{config.text_len} of {config.text_dim}"
         )
-    if timbre is not None and timbre.width != config.speaker_dim:
+    if sizes.timbre_width is not None and not config.speaker_dim:
         raise InputError(
-            f"{folder}: the timbre encoder gives {timbre.width} values, but the model takes {config.speaker_dim}"
+            f"{folder}: the model has no timbre conditioning (speaker_dim 0): leave the timbre encoder out"
         )
+    if sizes.timbre_width not in (None, config.speaker_dim):
+        raise InputError(
+            f"{folder}: the timbre encoder gives {sizes.timbre_width} values, but the model takes {config.speaker_dim}"
+        )
+
+
+def read_negative_prompts(file: Path) -> dict[str, str]:
+    """The texts `video`, `audio` and `joint` of mode release. InputError where the file has another form."""
+    try:
+        value = read_json(file)
+        texts = {name: value[name] for name in NEGATIVE_PROMPTS}
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} must be a JSON object with the keys {', '.join(NEGATIVE_PROMPTS)}") from error
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise InputError(f"{file}: the values of {', '.join(NEGATIVE_PROMPTS)} must be text")
+    return texts
+
+
+def negative_prompts_beside(weights: str | Path) -> dict[str, str] | None:
+    """The texts of mode release that lie in a folder of published weights, or beside a file of them; None if not."""
+    if "://" in str(weights):
+        return None
+    place = Path(weights).expanduser()
+    file = (place if place.is_dir() else place.parent) / NEGATIVE_PROMPTS_FILE
+    return read_negative_prompts(file) if file.is_file() else None
 
 
 def _shape(value: Any) -> Any:
@@ -186,23 +238,8 @@ def _timbre(package: ModelPackage, weights: str | Path | None, cache: Path | Non
 def _negative_prompts(package: ModelPackage, weights: str | Path | None) -> Mapping[str, str] | None:
     """The texts of mode release: the package's own, or those that lie beside the published weights."""
     if package.negative_prompts is not None:
-        return _read_negative_prompts(package.negative_prompts)
-    if weights is None or "://" in str(weights):
-        return None
-    place = Path(weights).expanduser()
-    file = (place if place.is_dir() else place.parent) / NEGATIVE_PROMPTS_FILE
-    return _read_negative_prompts(file) if file.is_file() else None
-
-
-def _read_negative_prompts(file: Path) -> Mapping[str, str]:
-    try:
-        value = read_json(file)
-        texts = {name: value[name] for name in NEGATIVE_PROMPTS}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} must be a JSON object with the keys {', '.join(NEGATIVE_PROMPTS)}") from error
-    if not all(isinstance(text, str) for text in texts.values()):
-        raise InputError(f"{file}: the values of {', '.join(NEGATIVE_PROMPTS)} must be text")
-    return texts
+        return read_negative_prompts(package.negative_prompts)
+    return None if weights is None else negative_prompts_beside(weights)
 
 
 def _settings(package: ModelPackage) -> dict[str, Any]:
@@ -228,11 +265,3 @@ def _origin(package: ModelPackage, identities: Mapping[str, str], precision: str
         precision=precision,
         parts=dict(identities),
     )
-
-
-def _typed(path: Path, schema: type[C]) -> C:
-    """The settings of a configuration file. InputError for a setting that its schema lacks."""
-    value: dict[str, Any] = read_json(path)
-    if unknown := set(value) - {field.name for field in fields(schema)}:  # type: ignore[arg-type]
-        raise InputError(f"{path.name} has settings that this release does not know: {', '.join(sorted(unknown))}")
-    return schema(**value)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nava.artifacts.model_package import assemble_package, sign_package
+from nava.artifacts.licences import DESCRIPTION_FILE, referenced_files
+from nava.artifacts.model_package import NEGATIVE_PROMPTS_FILE, assemble_package, sign_package
 from nava.artifacts.signature import ensure_signing_key
 from nava.config.generation import GenerationConfig, GuidanceScales
 from nava.config.model import ModelConfig
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_tree
 from nava.runtime.storage import atomic_folder, read_json
+
+if TYPE_CHECKING:
+    from nava.generation.loading import PartSizes
 
 # Every package of a model of sound and pictures has these; the timbre encoder is for models with timbre conditioning.
 _PARTS = ("video", "audio", "text")
@@ -24,7 +29,7 @@ _REFERENCED_STRIDE = 16
 _RELEASED_WIDTHS = (48, 128, 4096)
 _CARD = """\
 ---
-license: {licence}
+license: {quoted_licence}
 pipeline_tag: text-to-video
 tags: [audio-video, flow-matching, nava]
 ---
@@ -146,11 +151,13 @@ def release_package(
         key_dir: where the signing key is, or is made.
         name: of the model.
         licence: SPDX id of the weights' licence.
-        negative_prompts: JSON file with the texts `video`, `audio` and `joint`, which the release mode needs.
+        negative_prompts: JSON file with the texts `video`, `audio` and `joint`, which the release mode needs; None
+            takes those beside the weights, if the clip's mode is that.
 
     Raises:
         InputError: something is missing or does not fit; nothing is written then.
     """
+    from nava.generation.loading import check_fit
     from nava.model.keys import meta_model, parameter_count, shapes_of
     from nava.model.weights.files import TorchFileReader, open_weights
     from nava.model.weights.load import check_names
@@ -158,22 +165,24 @@ def release_package(
 
     if output.exists():
         raise InputError(f"{output} exists: name another folder, or remove it")
+    _check_licence(licence)
     reader = open_weights(weights)
     if isinstance(reader, TorchFileReader):
         raise InputError(f"{weights} is a torch file and packages hold safetensors: `nava model convert` it first")
     shapes = shapes_of(meta_model(config))
     check_names(StoredModel(reader), shapes)
-    _check_codecs(codec, config)
+    check_fit(codec, config, part_sizes(codec))
     generation = generation_json(codec, config, clip)
     card = _CARD.format(
         name=name,
         licence=licence,
+        quoted_licence=json.dumps(licence, ensure_ascii=False),
         architecture=config.architecture.replace("_", "-"),
         parameters=parameter_count(shapes),
         **{key: value for key, value in asdict(clip).items() if key != "sampler"},
         sampler=f"{clip.sampler.solver}, {clip.sampler.steps} steps, mode {clip.sampler.mode}",
     )
-    texts = None if negative_prompts is None else _negative_prompts(negative_prompts)
+    texts = _prompts_of_release(negative_prompts, Path(reader.label), clip)
     key = ensure_signing_key(key_dir)
     with atomic_folder(output) as part:
         sha256 = assemble_package(
@@ -196,75 +205,127 @@ def generation_json(codec: Path, config: ModelConfig, clip: ClipSettings) -> dic
     """``generation.json``: latent shapes of the clip, rate, longest clip and sampler.
 
     Raises:
-        InputError: the codecs cannot make such clips, or give other channels than the model has.
+        InputError: the codecs cannot make such clips.
     """
-    video_shape, audio_shape = _latent_shapes(codec, config, clip)
     if clip.max_seconds * clip.fps < clip.frames - 1:
         raise InputError(f"{clip.frames} frames at {clip.fps:g} per second are longer than {clip.max_seconds:g} s")
-    for kind, channels, wanted in (
-        ("video", video_shape[0], config.video_channels),
-        ("audio", audio_shape[1], config.audio_channels),
-    ):
-        if channels != wanted:
-            raise InputError(f"the {kind} codec has {channels} channels, but the model has {wanted}")
     return {
         "fps": clip.fps,
-        "video_shape": list(video_shape),
-        "audio_shape": list(audio_shape),
+        "video_shape": list(_video_shape(codec, config, clip)),
+        "audio_shape": list(_audio_shape(codec, config, clip)),
         "max_seconds": clip.max_seconds,
         "sampler": asdict(clip.sampler),
     }
 
 
-def _latent_shapes(
-    codec: Path, config: ModelConfig, clip: ClipSettings
-) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
-    from nava.artifacts.licences import referenced_files
-    from nava.latents.length import audio_latents_of_frames, latents_of_frames
-    from nava.latents.registry import load_codecs
+def _video_shape(codec: Path, config: ModelConfig, clip: ClipSettings) -> tuple[int, int, int, int]:
+    from nava.latents.length import latents_of_frames
+    from nava.latents.registry import load_video_codec
 
-    if not {file.part for file in referenced_files(codec)} & {"video", "audio"}:
-        codecs = load_codecs(codec)
-        samples = round(clip.frames / clip.fps * codecs.audio.sample_rate_hz)
-        return codecs.video.latent_shape(clip.frames, clip.height, clip.width), codecs.audio.latent_shape(samples)
-    # Published codecs are not at hand here; their strides are those of Wan2.2 and LTX-2.3.
+    if not _is_referenced(codec, "video"):
+        return load_video_codec(codec).latent_shape(clip.frames, clip.height, clip.width)
+    # A published codec is not at hand here; its strides are those of Wan2.2.
     if clip.height % _REFERENCED_STRIDE or clip.width % _REFERENCED_STRIDE:
         raise InputError(f"height and width must be multiples of {_REFERENCED_STRIDE} pixels")
     height, width = clip.height // _REFERENCED_STRIDE, clip.width // _REFERENCED_STRIDE
-    video = (config.video_channels, latents_of_frames(clip.frames), height, width)
-    return video, (audio_latents_of_frames(clip.frames), config.audio_channels)
+    return config.video_channels, latents_of_frames(clip.frames), height, width
 
 
-def _check_codecs(codec: Path, config: ModelConfig) -> None:
-    parts = (*_PARTS, _TIMBRE) if (codec / _TIMBRE).exists() else _PARTS
-    for part in parts:
-        if not (codec / part / "config.json").is_file():
-            raise InputError(f"{codec / part} has no config.json: a package needs {', '.join(_PARTS)}")
-    text = _description(codec / "text")
-    if text.get("width", config.text_dim) != config.text_dim:
-        raise InputError(f"the text encoder gives rows of {text['width']}, the model takes {config.text_dim}")
-    if text.get("rows", config.text_len) > config.text_len:
-        raise InputError(f"the text encoder gives {text['rows']} rows, the model takes {config.text_len}")
-    if _TIMBRE in parts and not config.speaker_dim:
-        raise InputError("the model has no timbre conditioning (speaker_dim 0): leave the timbre encoder out")
+def _audio_shape(codec: Path, config: ModelConfig, clip: ClipSettings) -> tuple[int, int]:
+    from nava.latents.length import audio_latents_of_frames
+    from nava.latents.registry import load_audio_codec
+
+    if _is_referenced(codec, "audio"):
+        return audio_latents_of_frames(clip.frames), config.audio_channels
+    audio = load_audio_codec(codec)
+    return audio.latent_shape(round(clip.frames / clip.fps * audio.sample_rate_hz))
 
 
-def _description(folder: Path) -> dict[str, Any]:
-    try:
-        value = read_json(folder / "config.json")
-    except ValueError as error:
-        raise InputError(f"{folder / 'config.json'} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{folder / 'config.json'} describes nothing: it is no JSON object")
+def part_sizes(codec: Path) -> PartSizes:
+    """What the parts of a codec folder give, of published weights as far as their descriptions say.
+
+    Raises:
+        InputError: a part is missing or damaged, or of a type that this release does not know.
+    """
+    from nava.conditioning.redimnet import RedimnetEncoder
+    from nava.conditioning.text import load_text_encoder
+    from nava.conditioning.timbre import load_timbre_encoder
+    from nava.conditioning.umt5 import Umt5Encoder
+    from nava.generation.loading import PartSizes
+    from nava.latents.ltx_audio import LtxAudioCodec
+    from nava.latents.registry import load_audio_codec, load_video_codec
+    from nava.latents.wan_video import WanVideoCodec
+
+    for part in _PARTS:
+        if not (codec / part / DESCRIPTION_FILE).is_file():
+            raise InputError(f"{codec / part} has no {DESCRIPTION_FILE}: a package needs {', '.join(_PARTS)}")
+    types = {
+        "video": WanVideoCodec.type_name,
+        "audio": LtxAudioCodec.type_name,
+        "text": Umt5Encoder.type_name,
+        _TIMBRE: RedimnetEncoder.type_name,
+    }
+    described = {part: _published(codec / part, name) for part, name in types.items() if _is_referenced(codec, part)}
+    if "text" in described:
+        rows, width = (_count(codec / "text", described["text"], name) for name in ("rows", "width"))
+    else:
+        text = load_text_encoder(codec / "text")
+        rows, width = text.rows, text.width
+    timbre_width: int | None = None
+    if _TIMBRE in described:
+        timbre_width = RedimnetEncoder.width
+    elif (codec / _TIMBRE).exists():
+        timbre_width = load_timbre_encoder(codec / _TIMBRE).width
+    return PartSizes(
+        video_channels=WanVideoCodec.channels if "video" in described else load_video_codec(codec).channels,
+        # The description of the published audio codec does not say; its weights are needed to know.
+        audio_channels=None if "audio" in described else load_audio_codec(codec).channels,
+        text_rows=rows,
+        text_width=width,
+        timbre_width=timbre_width,
+    )
+
+
+def _is_referenced(codec: Path, part: str) -> bool:
+    """Whether a part refers to published weights, and does not contain its own."""
+    return part in {file.part for file in referenced_files(codec)}
+
+
+def _published(folder: Path, type_name: str) -> dict[str, Any]:
+    """The description of a part that refers to published weights, which only one type of each part does."""
+    value: Any = read_json(folder / DESCRIPTION_FILE)
+    found = value.get("type") if isinstance(value, dict) else None
+    if found != type_name:
+        raise InputError(
+            f"{folder / DESCRIPTION_FILE} has the type {found!r}; with published weights it is {type_name}"
+        )
+    return dict(value)
+
+
+def _count(folder: Path, description: dict[str, Any], name: str) -> int:
+    if type(value := description.get(name)) is not int:
+        raise InputError(f"{folder / DESCRIPTION_FILE}: {name} is {value!r}, but must be a whole number")
     return value
 
 
-def _negative_prompts(path: Path) -> dict[str, str]:
-    try:
-        value = read_json(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}") from error
-    wanted = {"video", "audio", "joint"}
-    if not isinstance(value, dict) or set(value) != wanted or not all(isinstance(text, str) for text in value.values()):
-        raise InputError(f"{path} must be one object with the texts {', '.join(sorted(wanted))}")
-    return value
+def _prompts_of_release(given: Path | None, weights: Path, clip: ClipSettings) -> dict[str, str] | None:
+    """The negative prompts that come along: those that are given; for mode release else those beside the weights."""
+    from nava.generation.loading import NEGATIVE_PROMPTS, negative_prompts_beside, read_negative_prompts
+
+    if given is not None:
+        return read_negative_prompts(given)
+    if clip.sampler.mode != "release":
+        return None
+    found = negative_prompts_beside(weights)
+    if found is None:
+        raise InputError(
+            f"mode release needs negative prompts: give a JSON file with the texts {', '.join(NEGATIVE_PROMPTS)}, or "
+            f"put it beside {weights} as {NEGATIVE_PROMPTS_FILE}"
+        )
+    return found
+
+
+def _check_licence(licence: str) -> None:
+    """It becomes part of the model card, of its head too, where a line break would begin another entry."""
+    if not licence.strip() or not licence.isprintable():
+        raise InputError(f"licence {licence!r}: give one line of text without control characters")

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from nava.artifacts.model_package import ModelPackage, load_package, read_description
 from nava.artifacts.signature import SignatureRefused
 from nava.config.generation import GenerationConfig, GuidanceScales
-from nava.generation.loading import load_generator, sampler_settings
+from nava.generation.loading import PartSizes, check_fit, load_generator, sampler_settings
 from nava.generation.request import Request
 from nava.model.architecture import build_model
 from nava.runtime.errors import InputError
@@ -129,6 +129,51 @@ def test_settings_of_a_newer_release_are_refused_by_name(copied):
     edit(copied / "config.json", new_trick=1)
     with pytest.raises(InputError, match="new_trick"):
         load_generator(unverified(copied))
+
+
+def test_settings_of_another_kind_are_refused_by_name(copied):
+    edit(copied / "config.json", dim="wide")
+    with pytest.raises(InputError, match=r'config\.json: dim is "wide", but must be a whole number'):
+        load_generator(unverified(copied))
+
+
+FITTING = PartSizes(
+    video_channels=MODEL.video_channels,
+    audio_channels=MODEL.audio_channels,
+    text_rows=MODEL.text_len,
+    text_width=MODEL.text_dim,
+    timbre_width=MODEL.speaker_dim,
+)
+
+
+@pytest.mark.parametrize("unknown", [{}, {"video_channels": None}, {"audio_channels": None}, {"timbre_width": None}])
+def test_parts_that_fit_or_whose_sizes_are_unknown(unknown):
+    check_fit(Path("package"), MODEL, replace(FITTING, **unknown))
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ({"video_channels": 47, "audio_channels": None}, "video codec has 47 channels, but the model takes 48"),
+        ({"audio_channels": 63, "video_channels": None}, "audio codec has 63 channels, but the model takes 64"),
+        ({"text_rows": 31}, "gives 31 rows of 64, but the model takes 32 of 64"),
+        ({"text_rows": 33}, "gives 33 rows of 64"),
+        ({"text_width": 65}, "gives 32 rows of 65"),
+        ({"timbre_width": 191}, "gives 191 values, but the model takes 192"),
+    ],
+)
+def test_every_size_is_compared(size, message):
+    with pytest.raises(InputError, match=f"^package: .*{message}"):
+        check_fit(Path("package"), MODEL, replace(FITTING, **size))
+
+
+def test_a_model_without_voices_takes_fewer_rows_of_text_and_no_timbre_encoder():
+    plain = replace(MODEL, speaker_dim=0)
+    check_fit(Path("package"), plain, replace(FITTING, text_rows=31, timbre_width=None))
+    with pytest.raises(InputError, match="gives 33 rows"):
+        check_fit(Path("package"), plain, replace(FITTING, text_rows=33, timbre_width=None))
+    with pytest.raises(InputError, match="leave the timbre encoder out"):
+        check_fit(Path("package"), plain, FITTING)
 
 
 def test_a_package_without_its_settings_says_what_is_missing(copied):

@@ -6,10 +6,14 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+import yaml
 
 from nava.artifacts.model_package import load_package
+from nava.conditioning.text import HashedWordEncoder
+from nava.conditioning.timbre import MelStatisticsEncoder
 from nava.config.generation import GenerationConfig
 from nava.config.model import MODELS, ModelConfig
+from nava.generation.loading import load_generator
 from nava.model.keys import meta_model
 from nava.model.weights.export import convert_weights
 from nava.model.weights.fresh import write_fresh
@@ -25,6 +29,9 @@ from nava.runtime.storage import read_json
 from tests.serving.tiny_package import write_codecs
 
 CONFIG = ModelConfig(dim=24, ffn_dim=48, num_heads=2, num_hal_layers=1, num_ufl_layers=1, audio_stem_hidden=24)
+VOICED = replace(CONFIG, speaker_dim=192)
+TYPES = {"video": "wan_video", "audio": "ltx_audio", "text": "umt5", "timbre": "redimnet"}
+TEXTS = {"video": "blurred", "audio": "muffled", "joint": "blurred and muffled"}
 REFERENCE = {"sha256": "a" * 64, "size_bytes": 5, "repository": "Lightricks/LTX-2.3"}
 
 
@@ -52,7 +59,7 @@ def parts(tmp_path, made_once):
 def refer(codec, part, licence, **others):
     reference = REFERENCE | {"file": f"{part}.pth", "licence": licence}
     (codec / part).mkdir(exist_ok=True)
-    (codec / part / "config.json").write_text(json.dumps({"type": "published", "reference": reference, **others}))
+    (codec / part / "config.json").write_text(json.dumps({"type": TYPES[part], "reference": reference, **others}))
 
 
 def refused(tmp_path, parts, message, **changes):
@@ -80,7 +87,7 @@ def test_the_package_loads_and_its_weights_are_the_files(tmp_path, parts):
     }
     card = (made.folder / "README.md").read_text()
     assert "Nothing was measured" in card
-    assert "license: Apache-2.0" in card
+    assert 'license: "Apache-2.0"' in card
     assert "align-then-fuse transformer" in card
     assert "does not contain these files" not in card
 
@@ -158,11 +165,43 @@ def test_weights_of_another_model(tmp_path, parts):
     refused(tmp_path, parts, r"'backbone\.\S+' has shape", config=replace(CONFIG, text_dim=32))
 
 
-def test_codecs_of_another_model(tmp_path, parts):
-    with pytest.raises(InputError, match="the audio codec has 64 channels, but the model has 8"):
-        generation_json(parts["codec"], replace(CONFIG, audio_channels=8), parts["clip"])
-    with pytest.raises(InputError, match="the video codec has 48 channels, but the model has 4"):
-        generation_json(parts["codec"], replace(CONFIG, video_channels=4), parts["clip"])
+def weights_of(config, folder):
+    return {"config": config, "weights": write_fresh(config, 3, folder / "other.safetensors", "fp32").path}
+
+
+@pytest.mark.parametrize("referenced", [None, "video", "audio"])
+def test_codecs_of_another_model(tmp_path, parts, referenced):
+    """Each part is compared that can be, whether or not the others are at hand."""
+    if referenced is not None:
+        refer(parts["codec"], referenced, "Apache-2.0")
+    if referenced != "audio":
+        other = weights_of(replace(CONFIG, audio_channels=8), tmp_path)
+        refused(tmp_path, parts, "the audio codec has 64 channels, but the model takes 8", **other)
+        other["weights"].unlink()
+    other = weights_of(replace(CONFIG, video_channels=4), tmp_path)
+    refused(tmp_path, parts, "the video codec has 48 channels, but the model takes 4", **other)
+
+
+def test_lengths_of_one_codec_at_hand_and_one_that_is_referred_to(parts):
+    refer(parts["codec"], "audio", "Apache-2.0")
+    assert generation_json(parts["codec"], CONFIG, parts["clip"])["video_shape"] == [48, 13, 4, 4]
+    # 49 frames at 24 per second, 25 latents a second.
+    assert generation_json(parts["codec"], CONFIG, parts["clip"])["audio_shape"] == [52, 64]
+    with pytest.raises(InputError, match="height"):
+        generation_json(parts["codec"], CONFIG, clip_settings(CONFIG, height=40))
+
+
+@pytest.mark.parametrize("part", TYPES)
+def test_published_weights_of_an_unknown_type(tmp_path, parts, part):
+    refer(parts["codec"], part, "Apache-2.0", type="block_dct")
+    refused(tmp_path, parts, f"{part}/config.json has the type 'block_dct'; with published weights it is {TYPES[part]}")
+
+
+def test_a_damaged_part_is_not_packaged(tmp_path, parts):
+    (parts["codec"] / "text" / "config.json").write_text('{"rows": 32, "width": 64}')
+    refused(tmp_path, parts, "is not a text encoder description")
+    refer(parts["codec"], "text", "Apache-2.0", width="64", rows=32)
+    refused(tmp_path, parts, "width is '64', but must be a whole number")
 
 
 @pytest.mark.parametrize("part", ["video", "audio", "text"])
@@ -171,19 +210,69 @@ def test_a_codec_that_is_missing(tmp_path, parts, part):
     refused(tmp_path, parts, f"{part} has no config.json")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [({"width": 4096, "rows": 32}, "rows of 4096, the model takes 64"), ({"width": 64, "rows": 512}, "gives 512 rows")],
-)
-def test_a_text_encoder_of_another_size(tmp_path, parts, text, message):
-    (parts["codec"] / "text" / "config.json").write_text(json.dumps(text))
+@pytest.mark.parametrize(("rows", "width"), [(32, 4096), (512, 64)])
+def test_a_text_encoder_of_another_size(tmp_path, parts, rows, width):
+    message = f"the text encoder gives {rows} rows of {width}, but the model takes 32 of 64"
+    HashedWordEncoder(rows, width).save(parts["codec"] / "text")
+    refused(tmp_path, parts, message)
+    refer(parts["codec"], "text", "Apache-2.0", rows=rows, width=width)
     refused(tmp_path, parts, message)
 
 
-def test_a_timbre_encoder_needs_a_model_with_timbre(tmp_path, parts):
-    (parts["codec"] / "timbre").mkdir()
-    (parts["codec"] / "timbre" / "config.json").write_text("{}")
+def test_fewer_rows_of_text_fit_a_model_without_voices_only(tmp_path, parts):
+    HashedWordEncoder(16, 64).save(parts["codec"] / "text")
+    message = "the text encoder gives 16 rows of 64, but the model takes 32 of 64"
+    refused(tmp_path, parts, message, **weights_of(VOICED, tmp_path))
+    made = release_package(tmp_path / "package", **parts)
+    load_generator(load_package(made.folder, made.public_key))
+
+
+def test_a_timbre_encoder_fits_the_models_voices(tmp_path, parts):
+    MelStatisticsEncoder().save(parts["codec"] / "timbre")
     refused(tmp_path, parts, "no timbre conditioning")
+    narrow = weights_of(replace(CONFIG, speaker_dim=100), tmp_path)
+    refused(tmp_path, parts, "the timbre encoder gives 192 values, but the model takes 100", **narrow)
+    narrow["weights"].unlink()
+    made = release_package(tmp_path / "package", **parts | weights_of(VOICED, tmp_path))
+    assert load_generator(load_package(made.folder, made.public_key)).timbre_encoder.width == 192
+
+
+def test_a_timbre_encoder_that_is_referred_to_fits_too(tmp_path, parts):
+    refer(parts["codec"], "timbre", "MIT")
+    refused(tmp_path, parts, "no timbre conditioning")
+    narrow = weights_of(replace(CONFIG, speaker_dim=100), tmp_path)
+    refused(tmp_path, parts, "the timbre encoder gives 192 values, but the model takes 100", **narrow)
+
+
+def test_mode_release_needs_negative_prompts(tmp_path, parts, made_once):
+    release = {"clip": clip_settings(CONFIG, mode="release")}
+    refused(tmp_path, parts, "mode release needs negative prompts: give a JSON file", **release)
+    shutil.copy(made_once / "nava.safetensors", tmp_path / "nava.safetensors")
+    (tmp_path / "negative_prompts.json").write_text(json.dumps(TEXTS))
+    release["weights"] = tmp_path / "nava.safetensors"
+    made = release_package(tmp_path / "package", **parts | release)
+    assert read_json(made.folder / "negative_prompts.json") == TEXTS
+    assert load_generator(load_package(made.folder, made.public_key)).negative_prompts == TEXTS
+    corrected = release_package(tmp_path / "corrected", **parts | {"weights": release["weights"]})
+    assert not (corrected.folder / "negative_prompts.json").exists()
+
+
+@pytest.mark.parametrize(
+    "licence", ["", " ", "MIT\npipeline_tag: other", "MIT\r", "MIT\x00", "MIT\x1b[2J", "MIT\u2028x"]
+)
+def test_a_licence_is_one_line_of_text(tmp_path, parts, licence):
+    refused(tmp_path, parts, "give one line of text without control characters", licence=licence)
+
+
+@pytest.mark.parametrize("licence", ["a: b #c", '"quoted" \\ {name}', "- x", "yes", "Lizenz für alle"])
+def test_any_line_of_text_is_a_licence_in_the_card(tmp_path, parts, licence):
+    made = release_package(tmp_path / "package", **parts, licence=licence)
+    head = (made.folder / "README.md").read_text().split("---")[1]
+    assert yaml.safe_load(head) == {
+        "license": licence,
+        "pipeline_tag": "text-to-video",
+        "tags": ["audio-video", "flow-matching", "nava"],
+    }
 
 
 def test_torch_files_are_not_packaged(tmp_path, parts):
@@ -201,11 +290,10 @@ def test_an_existing_folder_is_left_alone(tmp_path, parts):
 
 def test_negative_prompts_come_along_whole(tmp_path, parts):
     path = tmp_path / "negative.json"
-    texts = {"video": "blurred", "audio": "muffled", "joint": "blurred and muffled"}
-    path.write_text(json.dumps(texts))
+    path.write_text(json.dumps(TEXTS))
     made = release_package(tmp_path / "with", **parts, negative_prompts=path)
-    assert read_json(made.folder / "negative_prompts.json") == texts
-    for wrong in ("{", "[]", '{"video": "a"}', json.dumps(texts | {"joint": 3})):
+    assert read_json(made.folder / "negative_prompts.json") == TEXTS
+    for wrong in ("{", "[]", '{"video": "a"}', json.dumps(TEXTS | {"joint": 3})):
         path.write_text(wrong)
         refused(tmp_path, parts, r"negative\.json", negative_prompts=path)
     refused(tmp_path, parts, "cannot be read", negative_prompts=tmp_path / "nowhere.json")
