@@ -19,7 +19,7 @@ from nava.conditioning.prompt import prompt_text
 from nava.generation.output import SOUND_SUFFIX, VIDEO_SUFFIX, check_overwriting, is_finished, write_output
 from nava.generation.pipeline import Generator, OnStep
 from nava.generation.plan import Plan
-from nava.generation.request import Request, RequestError, parse_task, parse_voice
+from nava.generation.request import Request, RequestError, file_exists, parse_task, parse_voice
 from nava.runtime.errors import InputError, NavaError
 
 FIELDS = ("prompt", "text", "image_path", "spk_wavs", "id", "seed", "seconds", "task")
@@ -75,10 +75,13 @@ def read_batch(path: Path, defaults: Request) -> list[BatchLine]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+    except UnicodeDecodeError as error:
+        raise InputError(f"requests: {path} cannot be read: it is not UTF-8 text") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(f"requests: {path} cannot be read: {reason}") from error
-    rows = [(number, row) for number, row in enumerate(text.splitlines(), start=1) if row.strip()]
+    # Not splitlines(), which also breaks at characters that JSON allows within a text.
+    rows = [(number, row) for number, row in enumerate(text.split("\n"), start=1) if row.strip()]
     if not rows:
         raise InputError(f"requests: {path} has no line; write one JSON object per line, with the field prompt")
     lines: list[BatchLine] = []
@@ -107,7 +110,7 @@ def run_batch(
     Args:
         lines: of `read_batch`.
         generator: makes the clips.
-        folder: where `<name>.mp4` (`.wav` for sound alone) and `<name>.json` go.
+        folder: where `<name>.mp4` (`.wav` for sound alone) and `<name>.mp4.json` go.
         on_line: told each line's outcome as soon as it is known, in words.
         on_step: told of each sampling step.
     """
@@ -120,7 +123,7 @@ def run_batch(
             result.refused[line.number] = _one_line(error)
             on_line(line, f"refused: {_one_line(error)}")
             continue
-        except (NavaError, OSError, RuntimeError) as error:
+        except (NavaError, OSError, RuntimeError, ValueError) as error:
             result.failed[line.number] = _one_line(error)
             on_line(line, f"failed: {_one_line(error)}")
             continue
@@ -144,11 +147,16 @@ def _checked(
             try:
                 plan = generator.plan(line.request)
                 path = folder / f"{line.name}{VIDEO_SUFFIX if plan.task.has_video else SOUND_SUFFIX}"
-                check_overwriting(path, line.request)
-            except InputError as error:
+                finished = is_finished(path, plan, generator)
+                if not finished:
+                    check_overwriting(path, line.request)
+            # What of files and texts no check has foreseen ends this line and not the batch.
+            except (InputError, OSError, ValueError) as error:
                 problem = _one_line(error)
             else:
-                if is_finished(path, plan, generator):
+                if plan.dropped_words:
+                    on_line(line, f"note: {_dropped_note(plan.dropped_words)}")
+                if finished:
                     result.skipped[line.number] = path
                     on_line(line, f"finished already: {path}")
                 else:
@@ -157,7 +165,7 @@ def _checked(
             result.refused[line.number] = problem
             on_line(line, f"refused: {problem}")
         if line.ignored:
-            on_line(line, f"ignored: {', '.join(line.ignored)}")
+            on_line(line, f"ignored: {_printable(', '.join(line.ignored))}")
     return missing
 
 
@@ -165,15 +173,15 @@ def _read_line(number: int, row: str, folder: Path, defaults: Request) -> BatchL
     name = f"{number:04d}"
     try:
         value = json.loads(row)
-    except ValueError as error:
-        return BatchLine(number, name, None, f"not JSON: {error}")
+    except (ValueError, RecursionError) as error:
+        return BatchLine(number, name, None, f"not JSON: {_one_line(error)}")
     if not isinstance(value, dict):
         return BatchLine(number, name, None, f"not a JSON object but {type(value).__name__}")
     ignored = tuple(sorted(set(value) - set(FIELDS)))
     try:
         name = _name(value.get("id"), name)
         return BatchLine(number, name, _request(value, folder, defaults), ignored=ignored)
-    except InputError as error:
+    except (InputError, OSError, ValueError, ArithmeticError, RecursionError) as error:
         return BatchLine(number, name, None, _one_line(error), ignored)
 
 
@@ -223,8 +231,18 @@ def _rendered(prompt: dict[str, Any]) -> str:
 
 def _located(file: str, folder: Path) -> Path:
     beside = folder / file
-    return beside if beside.exists() else Path(file)
+    return beside if file_exists(beside) else Path(file)
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return _printable(" ".join(str(error).split())) or type(error).__name__
+
+
+def _dropped_note(words: int) -> str:
+    said = "word of the prompt does not fit and is" if words == 1 else f"{words} words of the prompt do not fit and are"
+    return f"the last {said} ignored"
+
+
+def _printable(text: str) -> str:
+    """Text that any output takes: halves of characters, which JSON can hold, as their numbers."""
+    return text.encode(errors="backslashreplace").decode()

@@ -160,10 +160,18 @@ def parse_voice(text: str, locate: Callable[[str], Path] = Path) -> Voice:
         RequestError: no file is named.
     """
     named = re.fullmatch(r"([^=/\\]+)=(.*)", text)
-    name, file = (named[1].strip(), named[2]) if named and not locate(text).exists() else (None, text)
+    name, file = (named[1].strip(), named[2]) if named and not file_exists(locate(text)) else (None, text)
     if not file.strip() or name == "":
         raise RequestError("voices", f"{text!r} names no file; write FILE or NAME=FILE")
     return Voice(name, locate(file))
+
+
+def file_exists(path: Path) -> bool:
+    """Whether there is something at a path; at one that nothing can have there is not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def parse_size(text: str) -> tuple[int, int]:

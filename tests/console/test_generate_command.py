@@ -88,10 +88,10 @@ def test_every_task_makes_a_file_of_the_right_kind(package, files, tmp_path, tas
         assert abs(found["audio"]["s"] - found["video"]["s"]) < AUDIO_LATENT_S
     if task == "T2A":
         assert found["audio"]["s"] == 1
-    sidecar = json.loads(path.with_suffix(".json").read_text())
+    sidecar = json.loads(path.with_name(f"{name}.json").read_text())
     assert (sidecar["task"], sidecar["seed"], sidecar["prompt"]) == (task, 7, arguments[1])
     assert sidecar["model"]["package_sha256"] == package.sha256
-    assert sorted(item.name for item in tmp_path.iterdir()) == sorted(["in", path.name, "a.json"])
+    assert sorted(item.name for item in tmp_path.iterdir()) == sorted(["in", name, f"{name}.json"])
 
 
 def test_the_same_request_gives_the_same_bytes(package, tmp_path):
@@ -107,7 +107,7 @@ def test_options_change_the_settings(package, tmp_path):
     options = ["--steps", "3", "--mode", "release", "--guidance-video", "4", "--guidance-audio-align", "0"]
     result = run(package, "--prompt", "It rains.", *options, "--size", "64x48", "--frames", "5", "-o", str(path))
     assert result.exit_code == 0, result.output
-    sampler = json.loads((tmp_path / "a.json").read_text())["sampler"]
+    sampler = json.loads((tmp_path / "a.mp4.json").read_text())["sampler"]
     assert (sampler["steps"], sampler["mode"]) == (3, "release")
     assert (sampler["video"]["text"], sampler["audio"]["align"]) == (4.0, 0.0)
     assert streams(path)["video"]["size"] == (64, 48)
@@ -219,7 +219,7 @@ def test_a_batch_is_made_restarted_and_its_bad_lines_listed(package, files, tmp_
     assert sorted(path for path in made if not path.endswith(".json")) == ["rain.mp4", "voice.mp4", "wind.wav"]
 
     write_requests(requests, [*lines[:2], lines[3]])
-    (out / "voice.json").unlink()
+    (out / "voice.mp4").unlink()
     again = run(package, *arguments)
     assert again.exit_code == 0, again.output
     assert again.stdout.splitlines()[-1] == f"{out}: 1 written, 2 finished already"

@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,9 @@ def test_a_file_without_requests_is_an_input_error(tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n \n")
     with pytest.raises(InputError, match="has no line"):
         read_batch(tmp_path / "empty.jsonl", DEFAULTS)
+    for name in ("a" * 300, "a\0b"):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_batch(tmp_path / name, DEFAULTS)
     (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):
         read_batch(tmp_path / "binary.jsonl", DEFAULTS)
@@ -115,7 +120,7 @@ def test_finished_work_is_kept_and_what_changed_is_made_again(generator, tmp_pat
     assert outcomes == [(1, "written"), (2, "written")]
     assert steps == [(1, 2), (2, 2)] * 2
     made = contents(folder)
-    assert list(made) == ["0001.json", "0001.mp4", "0002.json", "0002.wav"]
+    assert list(made) == ["0001.mp4", "0001.mp4.json", "0002.wav", "0002.wav.json"]
 
     again, outcomes, steps = run(read(tmp_path, rain, wind), generator, folder)
     assert (list(again.skipped), again.written, steps) == ([1, 2], {}, [])
@@ -125,8 +130,9 @@ def test_finished_work_is_kept_and_what_changed_is_made_again(generator, tmp_pat
     assert (list(changed.written), list(changed.skipped)) == ([1], [2])
     assert contents(folder)["0001.mp4"] != made["0001.mp4"]
 
-    # A kill between the media file and its sidecar leaves a clip that does not count.
-    (folder / "0002.json").unlink()
+    # A kill between the media file and its sidecar leaves a clip that does not count, but that is ours.
+    sidecar = folder / "0002.wav.json"
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"sha256": "of another", "unfinished": True}))
     back, _, _ = run(read(tmp_path, rain, wind), generator, folder)
     assert list(back.written) == [1, 2]
     assert contents(folder) == made
@@ -157,7 +163,92 @@ def test_bad_lines_are_told_before_anything_is_generated_and_the_rest_is_made(ge
         4: "image",
         5: "seconds",
     }
-    assert sorted(contents(tmp_path / "out")) == ["0001.json", "0001.mp4"]
+    assert sorted(contents(tmp_path / "out")) == ["0001.mp4", "0001.mp4.json"]
+
+
+def test_paths_and_texts_that_nothing_can_have_end_their_lines_only(generator, tmp_path):
+    lines = read(
+        tmp_path,
+        {"prompt": "rain"},
+        '{"prompt": "bad \\ud800 one"}',
+        {"prompt": "wind", "image_path": "a" * 300},
+        {"prompt": PROMPT, "spk_wavs": ["b" * 300]},
+        {"prompt": PROMPT, "spk_wavs": ["Anna=" + "b" * 300]},
+        {"prompt": "wind", "image_path": "a\0b"},
+        '{"prompt": "wind", "image_path": "a\\ud800"}',
+        {"prompt": "wind", "seconds": 10**400},
+        "[" * 100_000,
+        '{"prompt": "snow", "\\ud800": 1}',
+    )
+    result, outcomes, _ = run(lines, generator, tmp_path / "out")
+    assert list(result.written) == [1, 10]
+    assert outcomes[:8] == [(number, "refused") for number in range(2, 10)]
+    assert {number: reason.partition(":")[0] for number, reason in result.refused.items()} == {
+        2: "prompt",
+        3: "image",
+        4: "voices",
+        5: "voices",
+        6: "image",
+        7: "image",
+        8: "int too large to convert to float",
+        9: "not JSON",
+    }
+    for text in (*result.refused.values(), *(name for line in lines for name in line.ignored)):
+        assert "\n" not in text
+    for reason in result.refused.values():
+        reason.encode()
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is gone"), ValueError("embedded null byte")])
+def test_what_no_check_has_foreseen_ends_its_line_only(generator, tmp_path, monkeypatch, error):
+    def failing(path, plan, generator):
+        if plan.request.prompt == "rain":
+            raise error
+        return False
+
+    monkeypatch.setattr("nava.generation.batch.is_finished", failing)
+    result, outcomes, _ = run(read(tmp_path, {"prompt": "rain"}, {"prompt": "wind"}), generator, tmp_path / "out")
+    assert result.refused == {1: str(error)}
+    assert outcomes == [(1, "refused"), (2, "written")]
+
+
+def test_a_file_of_somebody_else_is_kept(generator, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "0001.mp4").write_bytes(b"a stranger's film")
+    result, _, _ = run(read(tmp_path, {"prompt": "rain"}, {"prompt": "wind"}), generator, tmp_path / "out")
+    assert list(result.written) == [2]
+    assert "0001.mp4 would be replaced" in result.refused[1]
+    assert (tmp_path / "out" / "0001.mp4").read_bytes() == b"a stranger's film"
+
+
+def test_other_negative_prompts_make_other_clips_in_mode_release(generator, tmp_path):
+    lines = read(tmp_path, {"prompt": "rain"})
+    released = replace(generator, sampler=replace(generator.sampler, mode="release"))
+    other = dict.fromkeys(released.negative_prompts, "noise everywhere")
+    folder = tmp_path / "out"
+    run(lines, released, folder)
+    made = contents(folder)
+    assert list(run(lines, released, folder)[0].skipped) == [1]
+    assert list(run(lines, replace(released, negative_prompts=other), folder)[0].written) == [1]
+    assert contents(folder)["0001.mp4"] != made["0001.mp4"]
+
+
+def test_words_that_do_not_fit_are_told(generator, tmp_path):
+    told = []
+    lines = read(tmp_path, {"prompt": "rain " * 34}, {"prompt": "rain " * 33}, {"prompt": "rain " * 32})
+    for _ in range(2):
+        run_batch(lines, generator, tmp_path / "out", on_line=lambda line, outcome: told.append((line.number, outcome)))
+    notes = [(number, outcome) for number, outcome in told if outcome.startswith("note")]
+    assert notes == 2 * [
+        (1, "note: the last 2 words of the prompt do not fit and are ignored"),
+        (2, "note: the last word of the prompt does not fit and is ignored"),
+    ]
+    assert json.loads((tmp_path / "out" / "0001.mp4.json").read_text())["dropped_words"] == 2
+
+
+def test_a_line_ends_at_a_line_feed_only(tmp_path):
+    lines = read(tmp_path, '{"prompt": "rain\u2028and wind"}\r', {"prompt": "snow"})
+    assert [(line.number, line.request.prompt) for line in lines] == [(1, "rain\u2028and wind"), (2, "snow")]
 
 
 def test_a_voice_that_lies_where_the_clip_would_go_is_kept(generator, tmp_path):
@@ -184,7 +275,7 @@ def test_a_line_that_fails_leaves_the_others_alone(generator, tmp_path, monkeypa
     assert outcomes == [(1, "failed"), (2, "written")]
 
 
-def test_what_only_shows_while_generating_is_refused_too(generator, tmp_path):
+def test_speech_beyond_the_rows_is_refused_before_anything_is_generated(generator, tmp_path):
     late = {"prompt": "word " * 40 + "<S>late<E>"}
     result, outcomes, _ = run(read(tmp_path, late, {"prompt": "wind"}), generator, tmp_path / "out")
     assert list(result.refused) == [1]

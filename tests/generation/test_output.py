@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import av
 import pytest
@@ -19,7 +20,7 @@ def written(generator, path, **given):
 def test_a_clip_lies_beside_what_says_how_it_was_made(generator, tmp_path):
     path = tmp_path / "out" / "clip.mp4"
     sidecar, plan = written(generator, path)
-    assert sidecar == json.loads((tmp_path / "out" / "clip.json").read_text())
+    assert sidecar == json.loads((tmp_path / "out" / "clip.mp4.json").read_text())
     assert (sidecar["file"], sidecar["sha256"]) == ("clip.mp4", sha256_file(path))
     assert sidecar["clip"] == {
         "frames": 9,
@@ -40,7 +41,7 @@ def test_a_clip_lies_beside_what_says_how_it_was_made(generator, tmp_path):
 def test_equal_requests_give_equal_files(generator, tmp_path):
     for name in ("a", "b"):
         written(generator, tmp_path / name / "clip.mp4")
-    for file in ("clip.mp4", "clip.json"):
+    for file in ("clip.mp4", "clip.mp4.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
@@ -55,7 +56,8 @@ def test_what_is_not_whole_or_of_another_request_is_not_finished(generator, tmp_
     assert not is_finished(path, plan, generator)
     path.write_bytes(content)
     assert is_finished(path, plan, generator)
-    for broken in ("", "[]", "{}", '{"request_sha256": 1}'):
+    described = json.loads(sidecar_path(path).read_text())
+    for broken in ("", "[]", "{}", '{"request_sha256": 1}', json.dumps(described | {"file": "other.mp4"})):
         sidecar_path(path).write_text(broken)
         assert not is_finished(path, plan, generator)
     sidecar_path(path).unlink()
@@ -74,11 +76,84 @@ def test_only_an_earlier_output_is_replaced(generator, tmp_path):
     check_overwriting(path, Request(PROMPT))
     written(generator, path)
     check_overwriting(path, Request(PROMPT, 8))
-    for other in ('{"my": "notes"}', "[1]", "text"):
+    described = json.loads(sidecar_path(path).read_text())
+    for other in ('{"my": "notes"}', "[1]", "text", json.dumps(described | {"file": "other.mp4"})):
         sidecar_path(path).write_text(other)
-        with pytest.raises(InputError, match=r"^output: .*clip\.json would be replaced"):
+        with pytest.raises(InputError, match=r"^output: .*clip\.mp4\.json would be replaced.*; move it away, or name"):
             check_overwriting(path, Request(PROMPT))
         assert sidecar_path(path).read_text() == other
+
+
+def test_a_file_that_is_not_ours_is_never_replaced(generator, tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"a stranger's film")
+    refusal = (
+        r"^output: .*clip\.mp4 would be replaced, and no clip\.mp4\.json says .*; move it away, or name another file"
+    )
+    with pytest.raises(InputError, match=refusal):
+        check_overwriting(path, Request(PROMPT))
+    with pytest.raises(InputError, match=refusal):
+        written(generator, path)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("clip.mp4", b"a stranger's film")]
+
+    path.unlink()
+    written(generator, path)
+    path.write_bytes(path.read_bytes() + b"edited")
+    with pytest.raises(InputError, match=refusal):
+        check_overwriting(path, Request(PROMPT))
+
+
+def test_film_and_sound_of_one_name_keep_a_sidecar_each(generator, tmp_path):
+    film, _ = written(generator, tmp_path / "same.mp4")
+    sound, _ = written(generator, tmp_path / "same.wav", task=Task.T2A)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "same.mp4",
+        "same.mp4.json",
+        "same.wav",
+        "same.wav.json",
+    ]
+    for name, sidecar in (("same.mp4", film), ("same.wav", sound)):
+        assert json.loads(sidecar_path(tmp_path / name).read_text()) == sidecar
+        assert sidecar["sha256"] == sha256_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("seed", [7, 8])
+def test_a_kill_between_media_file_and_sidecar_leaves_what_may_be_replaced(generator, tmp_path, monkeypatch, seed):
+    path = tmp_path / "clip.mp4"
+    if seed == 8:
+        written(generator, path)
+
+    def killed(clip):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nava.generation.output._measures", killed)
+        with pytest.raises(KeyboardInterrupt):
+            written(generator, path, seed=seed)
+    assert path.is_file()
+    assert not is_finished(path, generator.plan(Request(PROMPT, seed)), generator)
+    sidecar, plan = written(generator, path, seed=seed)
+    assert is_finished(path, plan, generator)
+    assert "unfinished" not in sidecar
+
+
+def test_a_clip_that_cannot_be_written_leaves_what_was_there(generator, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError("no space left on device")
+
+    path = tmp_path / "clip.mp4"
+    with monkeypatch.context() as patched:
+        patched.setattr("nava.generation.pipeline.write_mp4", full)
+        with pytest.raises(OSError, match="no space"):
+            written(generator, path)
+    assert list(tmp_path.iterdir()) == []
+    written(generator, path)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with monkeypatch.context() as patched:
+        patched.setattr("nava.generation.pipeline.write_mp4", full)
+        with pytest.raises(OSError, match="no space"):
+            written(generator, path, seed=8)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 def test_an_input_is_never_replaced(tmp_path):
@@ -88,6 +163,14 @@ def test_an_input_is_never_replaced(tmp_path):
         with pytest.raises(InputError, match=r"^output: .* is an input of the same request"):
             check_overwriting(path, request)
     check_overwriting(tmp_path / "c.wav", request)
+    check_overwriting(tmp_path / "c.wav", Request(PROMPT, image=Path("a\0b")))
+
+
+def test_the_longest_name_can_be_written(generator, tmp_path):
+    path = tmp_path / ("a" * 231 + ".mp4")
+    sidecar, plan = written(generator, path)
+    assert sidecar["file"] == path.name
+    assert is_finished(path, plan, generator)
 
 
 def test_the_name_says_the_format(tmp_path):
@@ -102,6 +185,16 @@ def test_the_name_says_the_format(tmp_path):
     ):
         with pytest.raises(InputError, match=f"^output: .*{message}"):
             check_output(tmp_path / name, pictures=pictures)
+    for name, message in (
+        ("a" * 300 + ".mp4", "longer than 235 bytes"),
+        ("a" * 232 + ".mp4", "longer than 235 bytes"),
+        ("a\0b.mp4", "NUL"),
+        ("a\ud800.mp4", "no text in UTF-8"),
+        ("a" * 300 + "/a.mp4", "name too long"),
+    ):
+        with pytest.raises(InputError, match=f"^output: .*(?i:{message}).*; name another file"):
+            check_output(tmp_path / name, pictures=True)
+    check_output(tmp_path / ("a" * 231 + ".mp4"), pictures=True)
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(InputError, match="is a folder"):
         check_output(tmp_path / "folder.mp4", pictures=True)

@@ -46,7 +46,7 @@ def test_native_rate_and_stereo_with_image_and_voice(package, weights, tmp_path)
         frames = list(container.decode(video=0))
         assert (len(frames), frames[0].width, frames[0].height) == (5, SIZE, SIZE)
         assert container.streams.video[0].average_rate == 24
-    sidecar = json.loads(path.with_suffix(".json").read_text())
+    sidecar = json.loads(path.with_name("a.mp4.json").read_text())
     assert sidecar["task"] == "TIA2AV"
     assert sidecar["clip"]["channels"] == 2
     assert set(sidecar["model"]["parts"]) == {"video", "audio", "text", "timbre"}

@@ -121,6 +121,8 @@ def test_a_voice_is_a_file_or_a_name_and_a_file(tmp_path):
     odd.touch()
     found = parse_voice(odd.name, lambda name: tmp_path / name)
     assert (found.path, found.name) == (odd, None)
+    for long in ("b" * 300, "a\0b", "\ud800"):
+        assert parse_voice(f"Anna={long}").path == Path(long)
     for text in ("", "  ", "Anna=", " =a.wav"):
         with pytest.raises(RequestError, match=r"^voices: .* names no file; write FILE or NAME=FILE"):
             parse_voice(text)
