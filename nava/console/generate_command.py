@@ -21,6 +21,9 @@ PATH = click.Path(path_type=Path)
 DEFAULT_RUN = Path("runs/demo")
 WEIGHTS_CACHE = Path("~/.cache/nava/weights")
 
+# What a model can compute on.
+_DEVICES = ("cpu", "cuda", "mps")
+
 
 @click.command("generate")
 @click.option("--prompt", help="What is to be seen and heard; spoken words between <S> and <E>.")
@@ -59,7 +62,7 @@ def generate(**given: Any) -> None:
     """Generate a clip from a prompt, or many from a file of requests.
 
     Every request is checked whole before anything is generated; a bad one is told in one line. Beside each clip lies a
-    JSON file of the same name that says how it was made. Options left out are the package's own, with which it was
+    file of its name and .json that says how it was made. Options left out are the package's own, with which it was
     evaluated. In batches, lines that are wrong are listed and the others generated.
 
     Exit codes: 0 done, 1 failed, 2 wrong input (of a batch: of one line or more).
@@ -87,7 +90,8 @@ def _one(given: dict[str, Any]) -> int:
     request = replace(request, sampler=_overrides(given).apply(generator.sampler))
     plan = generator.plan(request)
     _writable(output.parent)
-    _tell_dropped_words(generator, request)
+    if plan.dropped_words:
+        click.echo(f"note: the last {plan.dropped_words} words of the prompt do not fit and are ignored", err=True)
     with _progress() as on_step:
         (clip,) = generator.fulfil([plan], on_step=on_step)
     write_output(clip, output, generator)
@@ -207,6 +211,8 @@ def _device(name: str) -> Any:
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.partition(":")[0] not in _DEVICES:
+        raise InputError(f"device: {name!r} is not one of auto, {', '.join(_DEVICES)}")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -235,11 +241,6 @@ def _writable(folder: Path) -> None:
         raise InputError(f"output: {folder} cannot be made: {error.strerror}") from error
     if not os.access(folder, os.W_OK):
         raise InputError(f"output: nothing can be written to {folder}")
-
-
-def _tell_dropped_words(generator: Generator, request: Request) -> None:
-    if dropped := generator.text_encoder.dropped_words(request.prompt):
-        click.echo(f"note: the last {dropped} words of the prompt do not fit and are ignored", err=True)
 
 
 @contextlib.contextmanager

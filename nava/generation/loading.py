@@ -63,6 +63,8 @@ def load_generator(
     from nava.model.keys import config_of
     from nava.model.offload import offload_blocks
 
+    if offload_group and compile_blocks:
+        raise InputError("offload: blocks that come and go cannot be compiled; give --offload or --compile, not both")
     if isinstance(package, Path):
         package = load_unsigned(package)
     config = config_of(None, package.model_config)
@@ -97,7 +99,9 @@ def load_generator(
         max_seconds=float(settings.get("max_seconds") or DEFAULT_MAX_SECONDS),
         negative_prompts=_negative_prompts(package, weights),
         device=torch.device(device),
-        origin=_origin(package, identities, "fp8" if fp8 else str(dtype or torch.float32).removeprefix("torch.")),
+        origin=_origin(
+            package, identities, ("fp8+" if fp8 else "") + str(dtype or torch.float32).removeprefix("torch.")
+        ),
     )
 
 
@@ -111,7 +115,12 @@ def sampler_settings(value: dict[str, Any]) -> GenerationConfig:
     settings = dict(value)
     for modality in ("video", "audio"):
         if modality in settings:
-            settings[modality] = GuidanceScales(**settings[modality])
+            try:
+                settings[modality] = GuidanceScales(**settings[modality])
+            except TypeError as error:
+                raise InputError(
+                    f"the package's sampler settings of {modality} are not of this release: {error}"
+                ) from error
     return GenerationConfig(**settings)
 
 

@@ -131,6 +131,7 @@ BAD = {
     "negative guidance": (["--prompt", "x", "--guidance-video", "-1"], "guidance of video by text: "),
     "an unknown number format": (["--prompt", "x", "--dtype", "int3"], "dtype: "),
     "a device that is not there": (["--prompt", "x", "--device", "cuda:99"], "device: "),
+    "a device that holds no values": (["--prompt", "x", "--device", "meta"], "device: "),
     "fewer than no blocks": (["--prompt", "x", "--offload", "-1"], "offload: "),
     "both kinds of work": (["--prompt", "x", "--requests", "r.jsonl"], "give either --prompt"),
     "a folder for one clip": (["--prompt", "x", "--output-dir", "out"], "output: "),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from nava.artifacts.model_package import ModelPackage, load_package, read_description
@@ -68,7 +69,7 @@ def test_block_offload_changes_nothing_and_eight_bits_little(voice_package):
     assert np.array_equal(clips[0].frames, clips[1].frames)
     assert np.array_equal(clips[0].samples, clips[1].samples)
     assert 0 < np.abs(clips[0].frames.astype(int) - clips[2].frames).mean() < 10
-    assert [generator.origin.precision for generator in (plain, offloaded, narrow)] == ["float32", "float32", "fp8"]
+    assert [generator.origin.precision for generator in (plain, offloaded, narrow)] == ["float32", "float32", "fp8+float32"]
 
 
 def test_a_folder_that_is_not_whole_is_not_loaded(copied):
@@ -214,3 +215,18 @@ def test_sampler_settings_survive_json():
     assert sampler_settings(json.loads(json.dumps(asdict(config)))) == config
     with pytest.raises(InputError, match="magic"):
         sampler_settings({"magic": 1})
+
+
+def test_blocks_are_compiled_or_offloaded_not_both(copied):
+    with pytest.raises(InputError, match="--offload or --compile, not both"):
+        load_generator(unverified(copied), offload_group=1, compile_blocks=True)
+
+
+def test_scales_of_a_newer_release_are_refused_by_modality():
+    with pytest.raises(InputError, match=r"settings of video .*camera"):
+        sampler_settings({"video": {"text": 1.0, "camera": 2.0}})
+
+
+def test_the_precision_tells_eight_bits_and_the_rest(copied):
+    generator = load_generator(unverified(copied), dtype=torch.bfloat16, fp8=True)
+    assert generator.origin.precision == "fp8+bfloat16"
