@@ -69,7 +69,11 @@ def test_block_offload_changes_nothing_and_eight_bits_little(voice_package):
     assert np.array_equal(clips[0].frames, clips[1].frames)
     assert np.array_equal(clips[0].samples, clips[1].samples)
     assert 0 < np.abs(clips[0].frames.astype(int) - clips[2].frames).mean() < 10
-    assert [generator.origin.precision for generator in (plain, offloaded, narrow)] == ["float32", "float32", "fp8+float32"]
+    assert [generator.origin.precision for generator in (plain, offloaded, narrow)] == [
+        "float32",
+        "float32",
+        "fp8+float32",
+    ]
 
 
 def test_a_folder_that_is_not_whole_is_not_loaded(copied):
