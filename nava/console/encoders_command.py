@@ -15,6 +15,7 @@ from nava.console.output_paths import require_new
 @click.option(
     "--timbre", default="redimnet", show_default=True, type=click.Choice(["redimnet", "mel_statistics", "none"])
 )
+@click.option("--tiling", is_flag=True, help="Decode pictures tile by tile: less memory, slower.")
 @click.option("--text-rows", default=512, show_default=True, help="Rows of text that the model takes.")
 @click.option("--text-width", default=4096, show_default=True, help="Values in each row.")
 @click.option("--cache", default="", help="Where files of a bucket are kept here.")
@@ -25,6 +26,7 @@ def encoders(
     audio: str,
     text: str,
     timbre: str,
+    tiling: bool,
     text_rows: int,
     text_width: int,
     cache: str,
@@ -32,12 +34,12 @@ def encoders(
 ) -> None:
     """Folder of codecs and encoders for `nava model package --codec`: what is published is referred to by hash."""
     from nava.config.conditioning import ConditioningConfig
-    from nava.config.latents import AudioCodecConfig, LatentsConfig, VideoCodecConfig
+    from nava.config.latents import AudioCodecConfig, LatentsConfig, VideoCodecConfig, WanVideoConfig
     from nava.generation.encoder_folder import write_encoders
 
     require_new(output)
     latents = LatentsConfig(
-        VideoCodecConfig(type=video, weights=weights, weights_cache=cache),
+        VideoCodecConfig(type=video, weights=weights, weights_cache=cache, wan=WanVideoConfig(tiling=tiling)),
         AudioCodecConfig(type=audio, weights=weights, weights_cache=cache),
     )
     conditioning = ConditioningConfig(

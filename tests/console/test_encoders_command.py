@@ -33,7 +33,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def encoders(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("encoders") / "codec"
     sizes = ("--text-rows", ROWS, "--text-width", WIDTH)
-    result = nava("model", "encoders", "--weights", weights, *sizes, "--output", folder)
+    result = nava("model", "encoders", "--weights", weights, *sizes, "--tiling", "--output", folder)
     assert result.exit_code == 0, result.output
     hint = f"next: nava model package --model nava_6b --weights FILE --codec {folder} -o DIR"
     assert result.output.splitlines()[-1] == hint
@@ -55,6 +55,10 @@ def test_each_part_refers_to_its_file_and_holds_no_weights(encoders: Path) -> No
         assert len(reference["sha256"]) == 64
         assert reference["licence"]
     assert sum(path.stat().st_size for path in encoders.rglob("*") if path.is_file()) < 1_000_000
+
+
+def test_tiling_is_written_down(encoders: Path) -> None:
+    assert json.loads((encoders / "video" / "config.json").read_text())["settings"]["tiling"] is True
 
 
 def test_a_folder_of_another_is_not_overwritten(weights: Path, encoders: Path) -> None:
