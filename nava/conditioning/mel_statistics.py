@@ -12,11 +12,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from nava.conditioning.description import CONFIG_FILE
 from nava.conditioning.reference_voice import SAMPLE_RATE_HZ, reference_samples
 from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import write_json
 
-CONFIG_FILE = "config.json"
 WIDTH = 192
 
 HOP, WINDOW, TRANSFORM = 160, 400, 512

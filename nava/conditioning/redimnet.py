@@ -16,12 +16,12 @@ from torch import Tensor
 
 from nava.artifacts.weight_files import WEIGHT_FILES, WeightFile, WeightsMissing, locate
 from nava.artifacts.weight_reference import WeightReference
+from nava.conditioning.description import CONFIG_FILE
 from nava.conditioning.reference_voice import SAMPLE_RATE_HZ, reference_samples
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import write_json
 
-CONFIG_FILE = "config.json"
 WIDTH = 192
 TORCHSCRIPT = WEIGHT_FILES["redimnet"]
 ONNX = replace(TORCHSCRIPT, file=str(Path(TORCHSCRIPT.file).with_suffix(".onnx")))

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 from nava.artifacts.weight_files import WEIGHT_FILES, missing
+from nava.conditioning.description import CONFIG_FILE, load_described
 from nava.conditioning.encoded_text import SLOT_TOKEN, EncodedText, insert_slots, kept_slots
 from nava.conditioning.prompt import SPEECH_START
 from nava.conditioning.umt5 import Umt5Encoder
 from nava.config.conditioning import ConditioningConfig
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_json
-from nava.runtime.storage import read_json, write_json
+from nava.runtime.storage import write_json
 
-CONFIG_FILE = "config.json"
 POSITION_AMPLITUDE = 0.5
 POSITION_BASE = 10_000.0
 WORD = re.compile(r"<[SE]>|[^\W_]+(?:['’\-][^\W_]+)*")
@@ -198,18 +198,7 @@ def load_text_encoder(
     Raises:
         InputError: no encoder there, of an unknown type, or edited since it was written; weights missing or others.
     """
-    path = directory / CONFIG_FILE
-    if not path.is_file():
-        raise InputError(f"no text encoder in {directory}: {CONFIG_FILE} is missing")
-    try:
-        config = read_json(path)
-        identity = config["identity"]
-        encoder = _load(config, weights, device, cache)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a text encoder description: {error}") from error
-    if encoder.identity != identity:
-        raise InputError(f"{path} was edited, or written by another release: its identity does not match")
-    return encoder
+    return load_described(directory, "text encoder", lambda config: _load(config, weights, device, cache))
 
 
 def _load(

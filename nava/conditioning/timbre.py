@@ -7,13 +7,12 @@ import torch
 from torch import Tensor
 
 from nava.artifacts.weight_files import missing
+from nava.conditioning.description import load_described
 from nava.conditioning.mel_statistics import MelStatisticsEncoder
 from nava.conditioning.redimnet import TORCHSCRIPT, RedimnetEncoder
 from nava.config.conditioning import ConditioningConfig
 from nava.runtime.errors import InputError
-from nava.runtime.storage import read_json
 
-CONFIG_FILE = "config.json"
 KNOWN = (MelStatisticsEncoder.type_name, RedimnetEncoder.type_name)
 
 
@@ -75,18 +74,7 @@ def load_timbre_encoder(
     Raises:
         InputError: no encoder there, of an unknown type, or edited since it was written; weights missing or others.
     """
-    path = directory / CONFIG_FILE
-    if not path.is_file():
-        raise InputError(f"no timbre encoder in {directory}: {CONFIG_FILE} is missing")
-    try:
-        config = read_json(path)
-        identity = config["identity"]
-        encoder = _load(config, weights, cache)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a timbre encoder description: {error}") from error
-    if encoder.identity != identity:
-        raise InputError(f"{path} was edited, or written by another release: its identity does not match")
-    return encoder
+    return load_described(directory, "timbre encoder", lambda config: _load(config, weights, cache))
 
 
 def _load(config: dict[str, Any], weights: str | Path | None, cache: Path | None) -> TimbreEncoder:

@@ -19,6 +19,7 @@ from torch import Tensor
 from nava.artifacts.torch_checkpoint import read_state_dict
 from nava.artifacts.weight_files import WEIGHT_FILES, locate
 from nava.artifacts.weight_reference import WeightReference
+from nava.conditioning.description import CONFIG_FILE
 from nava.conditioning.encoded_text import SLOT_TOKEN, EncodedText, insert_slots, kept_slots
 from nava.conditioning.umt5_keys import Umt5Sizes, read_sizes, rename
 from nava.runtime.errors import InputError
@@ -28,7 +29,6 @@ from nava.runtime.storage import write_json
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-CONFIG_FILE = "config.json"
 END_TOKEN = "</s>"  # noqa: S105
 ROWS = 512
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}

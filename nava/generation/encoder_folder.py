@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from nava.artifacts.latent_shard import TEXT_FOLDER
 from nava.config.conditioning import ConditioningConfig
 from nava.config.latents import LatentsConfig
 from nava.runtime.errors import InputError
 from nava.runtime.storage import atomic_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from torch import Tensor
+    from nava.conditioning.text import TextEncoder
+    from nava.conditioning.timbre import TimbreEncoder
+    from nava.latents.interface import AudioCodec, VideoCodec
 
 # Codecs that need a fit come with the latent shards of a corpus, in a folder of the same layout.
 VIDEO_TYPES = ("wan_video", "block_dct")
@@ -34,40 +36,32 @@ def write_encoders(folder: Path, latents: LatentsConfig, conditioning: Condition
     """
     from nava.conditioning.text import build_text_encoder
     from nava.conditioning.timbre import build_timbre_encoder
-    from nava.generation.loading import TEXT_FOLDER, TIMBRE_FOLDER
+    from nava.generation.loading import TIMBRE_FOLDER
     from nava.latents.registry import AUDIO_FOLDER, VIDEO_FOLDER, build_audio_codec, build_video_codec
 
     if folder.exists():
         raise InputError(f"{folder} exists already: give a new folder")
     for section in (latents, conditioning):
         section.check()
+    # One part after the other: together they would not fit into the memory of a small machine.
+    makers: dict[str, Callable[[], VideoCodec | AudioCodec | TextEncoder | TimbreEncoder | None]] = {
+        VIDEO_FOLDER: lambda: build_video_codec(latents.video, _no_corpus, 0, seed=0),
+        AUDIO_FOLDER: lambda: build_audio_codec(latents.audio, _no_corpus),
+        TEXT_FOLDER: lambda: build_text_encoder(conditioning),
+        TIMBRE_FOLDER: lambda: build_timbre_encoder(conditioning),
+    }
     identities: dict[str, str] = {}
-    with atomic_folder(folder) as part:
-        # One part after the other: together they would not fit into the memory of a small machine.
-        video = build_video_codec(latents.video, _no_corpus, 0, seed=0)
-        video.save(part / VIDEO_FOLDER)
-        identities[VIDEO_FOLDER] = video.identity
-        del video
-        audio = build_audio_codec(latents.audio, _no_corpus)
-        audio.save(part / AUDIO_FOLDER)
-        identities[AUDIO_FOLDER] = audio.identity
-        del audio
-        text = build_text_encoder(conditioning)
-        text.save(part / TEXT_FOLDER)
-        identities[TEXT_FOLDER] = text.identity
-        del text
-        timbre = build_timbre_encoder(conditioning)
-        if timbre is not None:
-            timbre.save(part / TIMBRE_FOLDER)
-            identities[TIMBRE_FOLDER] = timbre.identity
+    with atomic_folder(folder) as temporary:
+        for name, make in makers.items():
+            part = make()
+            if part is not None:
+                part.save(temporary / name)
+                identities[name] = part.identity
+            del part
     return identities
 
 
-def _no_corpus() -> Iterable[Tensor]:
-    _refuse_fit()
-
-
-def _refuse_fit() -> NoReturn:
+def _no_corpus() -> NoReturn:
     raise InputError(
         "this codec is fitted on a corpus: take the folder `codec` of latent shards (runs/demo/shards/<key>/codec), or "
         f"a type that needs no fit ({', '.join((*VIDEO_TYPES, *AUDIO_TYPES))})"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nava.artifacts.latent_shard import TEXT_FOLDER
 from nava.artifacts.model_package import NEGATIVE_PROMPTS_FILE, ModelPackage, load_unsigned
 from nava.config.generation import GenerationConfig, GuidanceScales
 from nava.config.model import ModelConfig
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 NEGATIVE_PROMPTS = ("video", "audio", "joint")
-TEXT_FOLDER, TIMBRE_FOLDER = "text", "timbre"
+TIMBRE_FOLDER = "timbre"
 
 
 def load_generator(
