@@ -6,7 +6,7 @@ A codec of published weights keeps a reference to its file (name, hash, size, re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from nava.artifacts.weight_files import WeightFile, locate
 from nava.artifacts.weight_reference import WeightReference
 from nava.latents.codec_files import CONFIG_FILE, FORMAT_VERSION, read_config
+from nava.latents.interface import AudioCodec, VideoCodec
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import write_json
 
 Shapes = dict[str, tuple[int, ...]]
+C = TypeVar("C", bound=VideoCodec | AudioCodec)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -86,6 +88,32 @@ def resolve(
     """
     require_location(weight, weights)
     return reference.resolve(weights or "", Path(cache) if cache else None)
+
+
+def load_referenced(
+    directory: Path,
+    type_name: str,
+    weight: WeightFile,
+    location: tuple[str | Path | None, str | Path | None],
+    make: Callable[[Path, dict[str, Any], WeightReference], C],
+) -> C:
+    """The codec that ``write_reference`` described, once its weights are found and its identity matches.
+
+    Args:
+        directory: folder of ``config.json``.
+        type_name: of the codec.
+        weight: the published file.
+        location: where that file is (file, folder, hub mirror or bucket address), and where files of a bucket are kept.
+        make: weight file, settings and reference to codec.
+
+    Raises:
+        InputError: no weights there, or others than the codec was made with.
+    """
+    settings, reference, identity = read_reference(directory, type_name)
+    codec = make(resolve(weight, reference, *location), settings, reference)
+    if codec.identity != identity:
+        raise InputError(f"{directory / CONFIG_FILE} was edited after it was written; make the codec again")
+    return codec
 
 
 def identity_of(type_name: str, settings: Mapping[str, Any], reference: WeightReference) -> str:

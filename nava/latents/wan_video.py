@@ -21,9 +21,8 @@ from nava.latents.published_weights import (
     fill,
     find_weights,
     identity_of,
-    read_reference,
+    load_referenced,
     require_same_tensors,
-    resolve,
     shapes_of,
     write_reference,
 )
@@ -135,23 +134,13 @@ class WanVideoCodec:
 
     @classmethod
     def load(cls, directory: Path, weights: str | Path | None = None, cache: str | Path | None = None) -> Self:
-        """Read what ``save`` wrote, find the weights and compare them with the reference.
+        """Read what ``save`` wrote, find the weights and compare them with the reference; see ``load_referenced``."""
+        return load_referenced(directory, cls.type_name, WEIGHT, (weights, cache), cls._of_file)
 
-        Args:
-            directory: folder of ``config.json``.
-            weights: where the weight file is: file, folder, hub mirror or bucket address.
-            cache: where files of a bucket are kept.
-
-        Raises:
-            InputError: no weights there, or others than the codec was made with.
-        """
-        settings, reference, identity = read_reference(directory, cls.type_name)
-        path = resolve(WEIGHT, reference, weights, cache)
+    @classmethod
+    def _of_file(cls, path: Path, settings: dict[str, Any], reference: WeightReference) -> Self:
         wan = WanVideoConfig(**settings)
-        codec = cls(load_autoencoder(path, DTYPES[wan.dtype]), wan, reference)
-        if codec.identity != identity:
-            raise InputError(f"{directory / 'config.json'} was edited after it was written; make the codec again")
-        return codec
+        return cls(load_autoencoder(path, DTYPES[wan.dtype]), wan, reference)
 
     def _encode_clip(self, video_THWC: Tensor) -> Tensor:
         device = self._device
