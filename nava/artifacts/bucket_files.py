@@ -1,6 +1,6 @@
 """Files of a bucket, kept here: fetched once, and again when the bucket has another file at the same address."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ class BucketFile:
     def _copy(self, part: Path) -> None:
         import fsspec
 
-        with _told(self.address), fsspec.open(self.address, "rb") as source, part.open("wb") as copy:
+        with store_errors(self.address), fsspec.open(self.address, "rb") as source, part.open("wb") as copy:
             while block := source.read(_BLOCK_BYTES):
                 copy.write(block)
         if self.size is not None and part.stat().st_size != self.size:
@@ -75,7 +75,7 @@ class BucketFile:
 
 def bucket_file(address: str) -> BucketFile | None:
     """The file at an address; None if there is none. InputError if the store cannot be asked."""
-    with _told(address):
+    with store_errors(address):
         from fsspec.core import url_to_fs
 
         filesystem, path = url_to_fs(address)
@@ -88,11 +88,14 @@ def bucket_file(address: str) -> BucketFile | None:
     if info.get("type", "file") != "file":
         return None
     size = info.get("size")
-    version = {} if size is None else {"size": str(size)}
-    field = next((field for field in _VERSION_FIELDS if info.get(field)), None)
-    if field is not None:
-        version[field] = str(info[field])
+    version = ({} if size is None else {"size": str(size)}) | content_version(info)
     return BucketFile(address, None if size is None else int(size), version)
+
+
+def content_version(info: Mapping[str, Any]) -> dict[str, str]:
+    """What a store says of a file that changes with its content, under the store's own name; empty if nothing."""
+    field = next((field for field in _VERSION_FIELDS if info.get(field)), None)
+    return {} if field is None else {field: str(info[field])}
 
 
 def bucket_names(address: str) -> list[str]:
@@ -116,8 +119,8 @@ def _recorded(source: Path) -> Any:
 
 
 @contextmanager
-def _told(address: str) -> Iterator[None]:
-    """One line for whatever a store raises."""
+def store_errors(address: str) -> Iterator[None]:
+    """Whatever a store raises becomes an InputError of one line."""
     try:
         yield
     except InputError:

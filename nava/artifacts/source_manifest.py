@@ -1,8 +1,8 @@
 """The source manifest: the media files a corpus is made from, and every file beside them that is not, with the reason.
 
 `sources.parquet` has one row per distinct content; `ignored.parquet` one row per entry that did not become a source.
-Paths are relative to the media root and use forward slashes; the media root itself is a fact of the machine and lies in
-the handle's meta, outside the hashed files.
+Paths are relative to the media root of their collection and use forward slashes; the roots themselves are facts of the
+machine and lie in the handle's meta (`media_roots`, by collection), outside the hashed files.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from nava.runtime.storage import atomic_file
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SOURCES_NAME = "sources.parquet"
 IGNORED_NAME = "ignored.parquet"
 
@@ -35,6 +35,27 @@ class IgnoreReason(StrEnum):
     NOT_A_REGULAR_FILE = "not_a_regular_file"
     NOT_READABLE = "not_readable"
     NAME_NOT_UTF8 = "name_not_utf8"
+    PATH_OUTSIDE = "path_outside"  # the key of an object that would lead out of the media root
+    SIDECAR_UNREADABLE = "sidecar_unreadable"  # no WebVTT, no UTF-8, or too large; its media are a source without it
+    MEDIA_MISSING = "media_missing"  # metadata name it, the media root does not have it
+    INVALID_ROW = "invalid_row"  # a row of published metadata with a value that cannot be
+    DUPLICATE_ROW = "duplicate_row"  # a row that says the same as one before it
+    MIXTURE_SHARE = "mixture_share"  # usable, and not drawn: its collection has more than its share
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A span of a source that metadata point at.
+
+    Attributes:
+        t0_us: start on the source's clock, in microseconds.
+        t1_us: end, above the start.
+        hints: what the metadata say of the span, as a JSON object; never trusted as a label.
+    """
+
+    t0_us: int
+    t1_us: int
+    hints: str = "{}"
 
 
 @dataclass(frozen=True)
@@ -43,12 +64,17 @@ class Source:
 
     Attributes:
         source_id: `src-` and 16 hex digits of the content's sha256: the same bytes are the same source anywhere.
-        path: relative to the media root.
+        path: relative to the media root of its collection.
         sha256: of the file's bytes.
         size_bytes: of the file.
-        sidecar_path: transcript (WebVTT) relative to the media root, or None.
+        sidecar_path: file that the transcript was read from, relative to the media root, or None.
         licence: under which the media are used; empty if the user did not say.
         origin: where they come from; empty if the user did not say.
+        collection: name of the part of the mixture it belongs to; empty where there is only one.
+        etag: of the object, for media in a bucket; empty for files of a folder.
+        transcript: what is said, as WebVTT on the source's clock with `<v Speaker>` voices; None if nobody wrote it.
+        segments: the only spans to be used, in order; none means the whole source.
+        hints: what metadata say of the source (caption, scores), as a JSON object; never trusted as a label.
     """
 
     source_id: str
@@ -58,27 +84,43 @@ class Source:
     sidecar_path: str | None
     licence: str
     origin: str
+    collection: str = ""
+    etag: str = ""
+    transcript: str | None = None
+    segments: tuple[Segment, ...] = ()
+    hints: str = "{}"
 
 
 @dataclass(frozen=True)
 class IgnoredFile:
-    """One entry of the folder that is no source.
+    """One entry of the folder, or of the metadata, that is no source.
 
     Attributes:
-        path: relative to the media root; bytes that are no UTF-8 are escaped.
+        path: relative to the media root (bytes that are no UTF-8 are escaped), or a row: `clips.csv, row 7`.
         reason: from `IgnoreReason`.
         duplicate_of: id of the source with the same bytes, for `exact_duplicate`.
+        collection: as in `Source`.
+        detail: what exactly is wrong, where the reason does not say it.
     """
 
     path: str
     reason: IgnoreReason
     duplicate_of: str | None = None
+    collection: str = ""
+    detail: str = ""
 
 
 def _metadata(artifact: str) -> dict[bytes, bytes]:
     return {b"nava.artifact": artifact.encode(), b"nava.schema_version": str(SCHEMA_VERSION).encode()}
 
 
+_SEGMENT = pa.struct(
+    [
+        pa.field("t0_us", pa.int64(), nullable=False),
+        pa.field("t1_us", pa.int64(), nullable=False),
+        pa.field("hints", pa.string(), nullable=False),
+    ]
+)
 SOURCES_SCHEMA = pa.schema(
     [
         pa.field("source_id", pa.string(), nullable=False),
@@ -88,6 +130,11 @@ SOURCES_SCHEMA = pa.schema(
         pa.field("sidecar_path", pa.string()),
         pa.field("licence", pa.string(), nullable=False),
         pa.field("origin", pa.string(), nullable=False),
+        pa.field("collection", pa.string(), nullable=False),
+        pa.field("etag", pa.string(), nullable=False),
+        pa.field("transcript", pa.string()),
+        pa.field("segments", pa.list_(_SEGMENT), nullable=False),
+        pa.field("hints", pa.string(), nullable=False),
     ],
     metadata=_metadata("source_manifest"),
 )
@@ -96,6 +143,8 @@ IGNORED_SCHEMA = pa.schema(
         pa.field("path", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("duplicate_of", pa.string()),
+        pa.field("collection", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
     ],
     metadata=_metadata("ignored_files"),
 )
@@ -112,8 +161,20 @@ def count_ignored(ignored: Sequence[IgnoredFile]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def root_of(meta: Mapping[str, Any], source: Source) -> str:
+    """The folder or bucket address that a source's path is relative to, from its handle's meta.
+
+    Raises:
+        ValueError: the handle does not know the source's collection.
+    """
+    roots = meta.get("media_roots", {})
+    if source.collection not in roots:
+        raise ValueError(f"the handle names no media root for collection {source.collection!r} of {source.path}")
+    return str(roots[source.collection])
+
+
 def write_sources(folder: Path, sources: Sequence[Source], ignored: Sequence[IgnoredFile] = ()) -> Path:
-    """Write both tables into `folder`, sorted by path, each atomically; the sources last: where they are, both are.
+    """Write both tables into `folder`, sorted by collection and path, each atomically; the sources last: where they are, both are.
 
     Returns:
         The folder.
@@ -131,13 +192,13 @@ def write_sources(folder: Path, sources: Sequence[Source], ignored: Sequence[Ign
 
 
 def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
-    table = pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["path"])), schema=schema)
+    table = pa.Table.from_pylist(sorted(rows, key=lambda row: (str(row["collection"]), str(row["path"]))), schema=schema)
     with atomic_file(path) as partial:
         pq.write_table(table, partial, compression="zstd")
 
 
 def read_sources(folder: Path) -> list[Source]:
-    """The sources of the manifest in `folder`, by path.
+    """The sources of the manifest in `folder`, by collection and path.
 
     Raises:
         FileNotFoundError: there is no manifest.
@@ -146,18 +207,20 @@ def read_sources(folder: Path) -> list[Source]:
     rows = _read(folder / SOURCES_NAME, SOURCES_SCHEMA)
     for row in rows:
         for name in (row["path"], row["sidecar_path"]):
-            if name is not None and not _stays_inside(str(name)):
+            if name is not None and not stays_inside(str(name)):
                 raise ValueError(f"{folder / SOURCES_NAME}: the path {name!r} leads out of the media root")
+        row["segments"] = tuple(Segment(**segment) for segment in row["segments"])
     return [Source(**row) for row in rows]
 
 
 def read_ignored(folder: Path) -> list[IgnoredFile]:
     """The entries that are no sources, by path; errors as in `read_sources`."""
     rows = _read(folder / IGNORED_NAME, IGNORED_SCHEMA)
-    return [IgnoredFile(str(row["path"]), IgnoreReason(row["reason"]), row["duplicate_of"]) for row in rows]
+    return [IgnoredFile(**{**row, "reason": IgnoreReason(row["reason"])}) for row in rows]
 
 
-def _stays_inside(path: str) -> bool:
+def stays_inside(path: str) -> bool:
+    """Whether a relative path with forward slashes cannot lead out of what it is relative to."""
     return bool(path) and not path.startswith("/") and ".." not in path.split("/")
 
 

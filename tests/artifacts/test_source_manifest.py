@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -8,10 +10,12 @@ from nava.artifacts.source_manifest import (
     SOURCES_SCHEMA,
     IgnoredFile,
     IgnoreReason,
+    Segment,
     Source,
     count_ignored,
     read_ignored,
     read_sources,
+    root_of,
     source_id,
     write_sources,
 )
@@ -51,7 +55,7 @@ def test_the_file_carries_its_schema_version(tmp_path):
     write_sources(tmp_path, [make_source()])
     metadata = pq.read_schema(tmp_path / SOURCES_NAME).metadata
     assert metadata[b"nava.artifact"] == b"source_manifest"
-    assert metadata[b"nava.schema_version"] == b"1"
+    assert metadata[b"nava.schema_version"] == b"2"
 
 
 def test_nothing_else_is_left_beside_the_tables(tmp_path):
@@ -89,12 +93,12 @@ def test_two_dots_within_a_name_are_only_a_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "metadata", [{}, {b"nava.artifact": b"source_manifest", b"nava.schema_version": b"2"}, {b"nava.artifact": b"clips"}]
+    "metadata", [{}, {b"nava.artifact": b"source_manifest", b"nava.schema_version": b"1"}, {b"nava.artifact": b"clips"}]
 )
 def test_another_kind_or_version_is_refused(tmp_path, metadata):
     table = pa.Table.from_pylist([], schema=SOURCES_SCHEMA.with_metadata(metadata))
     pq.write_table(table, tmp_path / SOURCES_NAME)
-    with pytest.raises(ValueError, match="schema version 1"):
+    with pytest.raises(ValueError, match="schema version 2"):
         read_sources(tmp_path)
 
 
@@ -107,3 +111,33 @@ def test_ignored_files_are_counted_by_reason_most_frequent_first():
     ignored = [IgnoredFile(f"{i}.txt", IgnoreReason.NOT_MEDIA) for i in range(2)]
     ignored += [IgnoredFile(".x", IgnoreReason.HIDDEN), IgnoredFile("l", IgnoreReason.SYMLINK_BROKEN)]
     assert list(count_ignored(ignored).items()) == [("not_media", 2), ("hidden", 1), ("symlink_broken", 1)]
+
+
+def test_segments_transcripts_and_hints_are_read_back(tmp_path):
+    segments = (Segment(0, 2_500_000), Segment(3_000_000, 4_000_001, '{"caption":"a dog"}'))
+    whole = replace(make_source(), collection="koala", etag="9f", transcript="WEBVTT\n", segments=segments)
+    whole = replace(whole, hints='{"clarity_score":0.9}')
+    write_sources(tmp_path, [whole])
+    assert read_sources(tmp_path) == [whole]
+
+
+def test_rows_are_sorted_by_collection_first(tmp_path):
+    rows = [replace(make_source("a.mp4", "a" * 64), collection="two"), make_source("b.mp4", "b" * 64)]
+    ignored = [IgnoredFile("a.txt", IgnoreReason.NOT_MEDIA, collection="two"), IgnoredFile("b", IgnoreReason.HIDDEN)]
+    write_sources(tmp_path, rows, ignored)
+    assert [row.path for row in read_sources(tmp_path)] == ["b.mp4", "a.mp4"]
+    assert [row.path for row in read_ignored(tmp_path)] == ["b", "a.txt"]
+
+
+def test_an_ignored_row_keeps_its_detail(tmp_path):
+    row = IgnoredFile("clips.csv, row 7", IgnoreReason.INVALID_ROW, collection="koala", detail="field 'timestamp'")
+    write_sources(tmp_path, [], [row])
+    assert read_ignored(tmp_path) == [row]
+
+
+def test_the_root_of_a_source_is_that_of_its_collection():
+    meta = {"media_roots": {"": "/media", "ted": "s3://talks"}}
+    assert root_of(meta, make_source()) == "/media"
+    assert root_of(meta, replace(make_source(), collection="ted")) == "s3://talks"
+    with pytest.raises(ValueError, match=r"no media root for collection 'koala' of video/a\.mp4"):
+        root_of(meta, replace(make_source(), collection="koala"))
