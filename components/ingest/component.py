@@ -15,10 +15,10 @@ def ingest(run: dict) -> dict:
     from nava.runtime.step import execute
 
     return execute(
-        "nava.data.ingestion.ingest",
+        "nava.data.sources.step.ingest",
         name="ingest",
         run=run,
         sections=["source", "synthetic"],
         seeded=True,
-        identity="nava.data.ingestion.source_identity",
+        identity="nava.data.sources.step.source_identity",
     )

@@ -174,7 +174,9 @@ def root_of(meta: Mapping[str, Any], source: Source) -> str:
 
 
 def write_sources(folder: Path, sources: Sequence[Source], ignored: Sequence[IgnoredFile] = ()) -> Path:
-    """Write both tables into `folder`, sorted by collection and path, each atomically; the sources last: where they are, both are.
+    """Write both tables into `folder`, sorted by collection and path, each atomically.
+
+    The sources come last: where they are, both are.
 
     Returns:
         The folder.
@@ -192,7 +194,9 @@ def write_sources(folder: Path, sources: Sequence[Source], ignored: Sequence[Ign
 
 
 def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
-    table = pa.Table.from_pylist(sorted(rows, key=lambda row: (str(row["collection"]), str(row["path"]))), schema=schema)
+    table = pa.Table.from_pylist(
+        sorted(rows, key=lambda row: (str(row["collection"]), str(row["path"]))), schema=schema
+    )
     with atomic_file(path) as partial:
         pq.write_table(table, partial, compression="zstd")
 

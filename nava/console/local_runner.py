@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nava.config.source import SourceConfig
 from nava.console.pipeline_ir import compile_pipeline, from_repository, load_pipeline, planned_steps
 from nava.console.recorded_run import STOPPED
 from nava.console.report import SUMMARY_FILE, ending_lines, write_report
 from nava.console.run_start import PIPELINE, RunRequest, run_folder, start_run
 from nava.console.run_view import RunView
-from nava.data.ingestion import media_folder, probe_folder
+from nava.data.sources.scan import probe_sources
 from nava.runtime.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InputError, NavaError
-from nava.runtime.step import INTERRUPTED, RunReference
+from nava.runtime.step import INTERRUPTED, RunReference, typed_section
 from nava.runtime.storage import read_json
 from nava.runtime.store import Store
 
@@ -43,10 +44,9 @@ def run_locally(request: RunRequest) -> int:
             another run is in progress in the same folder.
         NavaError: something else went wrong; the run is recorded as failed, and the message says where to look.
     """
-    source = request.resolve().config["source"]["uri"]
+    source = typed_section(SourceConfig, request.resolve().config["source"])
     run_dir = run_folder(request.recipe, request.workspace, request.name)
-    if source:
-        probe_folder(media_folder(source))
+    probe_sources(source)
     with _run_lock(run_dir):
         spec = compile_pipeline(PIPELINE, run_dir / "pipeline.yaml")
         reference = start_run(request)

@@ -64,7 +64,7 @@ class FolderRoot(MediaRoot):
         return str(self.folder)
 
     def state(self, path: str) -> FileState | None:
-        """Size, times and inode. The time of the last change of the inode cannot be set back, that of the content can."""
+        """Size, times and inode: the time of the content can be set back, that of the inode cannot."""
         try:
             info = (self.folder / path).stat()
         except (FileNotFoundError, NotADirectoryError):

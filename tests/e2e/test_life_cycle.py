@@ -17,7 +17,7 @@ from tests.e2e.visit import Visit, play
 
 pytestmark = pytest.mark.e2e
 BEFORE_TRAINING = [
-    "nava.data.ingestion",
+    "nava.data.sources.step",
     "nava.data.curation.step",
     "nava.data.validation.step",
     "nava.data.corpus.step",
