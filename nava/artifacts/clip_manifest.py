@@ -1,8 +1,8 @@
 """The clip manifest: one parquet row for every record curation saw, kept or not, with every score and the reason.
 
-A record is a clip (a 49-frame window of a shot, or a window of an audio-only file) or, where a file never became clips,
-the source itself. Media lie beside the manifest: `media/<clip_id>.mp4` for viewing, `media/<clip_id>.wav` for the
-model, `thumbnails/<clip_id>.jpg`.
+A record is a clip (a window of a scene, or of an audio-only file) or, where a file never became clips, the source
+itself. Media lie beside the manifest: `media/<clip_id>.mp4` (picture, and sound for viewing), `media/<clip_id>.wav`
+(16 kHz, for the model), `media/<clip_id>.flac` (48 kHz), `thumbnails/<clip_id>.jpg`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from nava.runtime.storage import atomic_file
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST_NAME = "clips.parquet"
 MEDIA_DIR = "media"
 THUMBNAIL_DIR = "thumbnails"
@@ -37,10 +37,10 @@ class Status(StrEnum):
 class Reason(StrEnum):
     """Why a record was not kept. The list is fixed: a new reason is a new schema version."""
 
-    NOT_MEDIA = "not_media"
-    TRUNCATED = "truncated"
-    UNDECODABLE = "undecodable"
-    DAMAGED = "damaged"
+    UNDECODABLE = "undecodable"  # cannot be opened as media, or nothing of it decodes
+    TRUNCATED = "truncated"  # decodes, but ends before the container says
+    DAMAGED = "damaged"  # too many packet errors and corrupt frames, or a gap in the decoded times
+    UNREADABLE = "unreadable"  # the bytes could not be had, or are not those that were ingested
     TOO_LONG = "too_long"
     TOO_SHORT = "too_short"
     NO_AUDIO_TRACK = "no_audio_track"
@@ -49,12 +49,36 @@ class Reason(StrEnum):
     CLIPPED_AUDIO = "clipped_audio"
     STATIC_PICTURE = "static_picture"
     BLURRED = "blurred"
-    BURNT_IN_TEXT = "burnt_in_text"
+    BADLY_EXPOSED = "badly_exposed"
+    BLOCKY = "blocky"
+    SUBTITLE_TEXT = "subtitle_text"
     AUDIO_VIDEO_OFFSET = "audio_video_offset"
     NEAR_DUPLICATE = "near_duplicate"
+    CAPTION_FAILED = "caption_failed"
+    SPEECH_FAILED = "speech_failed"
     WORKER_KILLED = "worker_killed"
-    WORKER_ERROR = "worker_error"
     TIMED_OUT = "timed_out"
+    STAGE_ERROR = "stage_error"
+
+
+QUARANTINE_REASONS = frozenset(
+    {
+        Reason.UNDECODABLE,
+        Reason.TRUNCATED,
+        Reason.DAMAGED,
+        Reason.UNREADABLE,
+        Reason.WORKER_KILLED,
+        Reason.TIMED_OUT,
+    }
+)
+FAILURE_REASONS = frozenset({Reason.STAGE_ERROR, Reason.CAPTION_FAILED, Reason.SPEECH_FAILED})
+
+
+def status_of(reason: Reason) -> Status:
+    """Untrusted files are quarantined, records that a stage stumbled over have failed, the rest is dropped."""
+    if reason in QUARANTINE_REASONS:
+        return Status.QUARANTINED
+    return Status.FAILED if reason in FAILURE_REASONS else Status.DROPPED
 
 
 class Modality(StrEnum):
@@ -80,16 +104,8 @@ class TextCheck(StrEnum):
     NOT_CHECKED = "not_checked"  # over the cap of OCR frames, or a modality without a picture
 
 
-_TEXT_BOX = pa.struct(
-    [
-        ("x0", pa.float32()),
-        ("y0", pa.float32()),
-        ("x1", pa.float32()),
-        ("y1", pa.float32()),
-        ("text", pa.string()),
-        ("score", pa.float32()),
-    ]
-)
+_BOX = [(name, pa.float32()) for name in ("x0", "y0", "x1", "y1")]
+_TEXT_BOX = pa.struct([*_BOX, ("text", pa.string()), ("score", pa.float32()), ("time_s", pa.float32())])
 _UTTERANCE = pa.struct(
     [("speaker", pa.string()), ("t0_s", pa.float32()), ("t1_s", pa.float32()), ("text", pa.string())]
 )
@@ -102,9 +118,12 @@ SCHEMA = pa.schema(
         pa.field("src_id", pa.string(), nullable=False),
         pa.field("src_sha256", pa.string(), nullable=False),
         pa.field("src_path", pa.string(), nullable=False),
+        pa.field("collection", pa.string()),
         pa.field("licence", pa.string()),
         pa.field("origin", pa.string()),
-        pa.field("shot", pa.int32()),
+        pa.field("scene", pa.int32()),
+        pa.field("scene_t0_us", pa.int64()),
+        pa.field("scene_t1_us", pa.int64()),
         pa.field("t0_us", pa.int64()),
         pa.field("t1_us", pa.int64()),
         # Files, relative to the manifest's folder. Only kept clips have media.
@@ -112,6 +131,8 @@ SCHEMA = pa.schema(
         pa.field("video_sha256", pa.string()),
         pa.field("audio_path", pa.string()),
         pa.field("audio_sha256", pa.string()),
+        pa.field("audio_48k_path", pa.string()),
+        pa.field("audio_48k_sha256", pa.string()),
         pa.field("thumbnail_path", pa.string()),
         # Form.
         pa.field("bucket", pa.string()),
@@ -122,13 +143,18 @@ SCHEMA = pa.schema(
         pa.field("duration_s", pa.float64()),
         pa.field("audio_sr", pa.int32()),
         pa.field("audio_channels", pa.int32()),
-        pa.field("n_samples", pa.int64()),
+        pa.field("n_samples_16k", pa.int64()),
+        pa.field("n_samples_48k", pa.int64()),
+        pa.field("vcodec", pa.string()),
+        pa.field("acodec", pa.string()),
         pa.field("source_width", pa.int32()),
         pa.field("source_height", pa.int32()),
         # Scores. A null score was not measured on this record.
         pa.field("packet_errors", pa.int32()),
         pa.field("corrupt_frames", pa.int32()),
         pa.field("sharpness", pa.float32()),
+        pa.field("blockiness", pa.float32()),
+        pa.field("exposure", pa.float32()),
         pa.field("motion", pa.float32()),
         pa.field("static_ratio", pa.float32()),
         pa.field("lufs", pa.float32()),
@@ -136,24 +162,41 @@ SCHEMA = pa.schema(
         pa.field("clip_ratio", pa.float32()),
         pa.field("silence_ratio", pa.float32()),
         pa.field("av_offset_s", pa.float32()),
-        pa.field("av_confidence", pa.float32()),
+        pa.field("av_conf", pa.float32()),
         pa.field("av_backend", pa.string()),
         pa.field("text_check", pa.string()),
-        pa.field("text_boxes", pa.list_(_TEXT_BOX)),
+        pa.field("text_backend", pa.string()),
+        pa.field("ocr_boxes", pa.list_(_TEXT_BOX)),
+        # The part of the source's picture that was kept, as shares of its width and height; null: all of it.
+        pa.field("crop", pa.struct(_BOX)),
+        pa.field("embedding_ref", pa.string()),
+        pa.field("embedding_backend", pa.string()),
+        pa.field("cluster", pa.int32()),
         pa.field("dup_of", pa.string()),
         pa.field("dup_cosine", pa.float32()),
-        # Words.
-        pa.field("tags", pa.list_(pa.string())),
+        # Words. Those of records that were dropped before the stages of words are null.
+        pa.field("audio_tags", pa.list_(pa.string())),
+        pa.field("audio_tag_backend", pa.string()),
+        pa.field("visual_tags", pa.list_(pa.string())),
+        pa.field("visual_tag_backend", pa.string()),
+        pa.field("speakers", pa.int8()),
+        pa.field("speech_ratio", pa.float32()),
         pa.field("speech", pa.list_(_UTTERANCE)),
+        pa.field("asr_backend", pa.string()),
+        pa.field("tags", pa.list_(pa.string())),
         pa.field("caption", pa.string()),
         pa.field("caption_backend", pa.string()),
+        pa.field("caption_model", pa.string()),
+        pa.field("prompt", pa.string()),
         # The decision.
+        pa.field("subsets", pa.list_(pa.string())),
         pa.field("split", pa.string()),
         pa.field("status", pa.string(), nullable=False),
         pa.field("drop_reason", pa.string()),
         pa.field("detail", pa.string()),
         pa.field("stage", pa.string(), nullable=False),
         pa.field("stage_versions", pa.map_(pa.string(), pa.string())),
+        pa.field("created_by", pa.string()),
     ],
     metadata={b"nava.artifact": b"clip_manifest", b"nava.schema_version": str(SCHEMA_VERSION).encode()},
 )

@@ -73,7 +73,7 @@ def compose(recipe: str, overrides: list[str] | None = None) -> ResolvedConfig:
     assert isinstance(config, dict)
     _check_sections(value)
     # Through JSON once, so that a step sees the very values that its key was computed from.
-    return ResolvedConfig(recipe, json.loads(json.dumps(config)), json.loads(json.dumps(_identity(value))))
+    return ResolvedConfig(recipe, json.loads(json.dumps(config)), json.loads(json.dumps(identity_values(value))))
 
 
 def _check_sections(config: Any) -> None:
@@ -84,15 +84,15 @@ def _check_sections(config: Any) -> None:
             check()
 
 
-def _identity(value: Any) -> Any:
+def identity_values(value: Any) -> Any:
     """A configuration without the fields marked `identity=False`."""
     if is_dataclass(value) and not isinstance(value, type):
         kept = [item for item in fields(value) if item.metadata.get("identity", True)]
-        return {item.name: _identity(getattr(value, item.name)) for item in kept}
+        return {item.name: identity_values(getattr(value, item.name)) for item in kept}
     if isinstance(value, dict):
-        return {key: _identity(item) for key, item in value.items()}
+        return {key: identity_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_identity(item) for item in value]
+        return [identity_values(item) for item in value]
     return value
 
 

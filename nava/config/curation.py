@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
-from nava.config.checks import require, require_at_least, require_positive, require_shares
+from nava.config.checks import require, require_at_least, require_one_of, require_positive, require_shares
+from nava.config.duplicates import DuplicateConfig
+
+_BUCKET = re.compile(r"([1-9]\d*)x([1-9]\d*)")
+EXECUTORS = ("local", "ray")
+NOT_IDENTITY = {"identity": False}
 
 
 @dataclass
-class DecodeConfig:
+class ExecutionConfig:
+    """Who runs the stages. None of this may change a result."""
+
+    executor: str = field(default="local", metadata=NOT_IDENTITY)  # a pool of processes here, or `ray`
+    workers: int = field(default=2, metadata=NOT_IDENTITY)
+    source_timeout_s: float = field(default=600.0, metadata=NOT_IDENTITY)
+    # A worker may die for want of memory or by a spot node's end: a file is blamed after so many workers.
+    attempts: int = field(default=5, metadata=NOT_IDENTITY)
+    # Sources per wave of the Ray executor: what a restart repeats at most.
+    wave_sources: int = field(default=256, metadata=NOT_IDENTITY)
+    block_sources: int = field(default=4, metadata=NOT_IDENTITY)
+    ray_address: str = field(default="", metadata=NOT_IDENTITY)  # empty: a Ray of this machine's own
+    media_cache: str = field(default="", metadata=NOT_IDENTITY)  # folder for remote media; empty: beside the work
+
+
+@dataclass
+class IntegrityConfig:
     """How far a file is trusted before it is called broken."""
 
     max_source_duration_s: float = 900.0
     max_error_share: float = 0.005  # packet errors and corrupt frames, of all packets
     min_decoded_share: float = 0.97  # of the duration the container promises
-    source_timeout_s: float = 600.0
+    max_gap_s: float = 0.5  # between two frames of a file with errors
 
 
 @dataclass
-class CutConfig:
-    """Where shots begin and end."""
+class SceneConfig:
+    """Where scenes begin and end."""
 
     hash_threshold: float = 0.3  # PySceneDetect HashDetector: share of differing hash bits
     min_changed_share: float = 0.35  # of the pixels, in one frame
     fade_luma: float = 4.0  # mean steps (0-255) from black or white within which the picture counts as faded out
-    min_shot_frames: int = 8
+    min_scene_frames: int = 8
     margin_s: float = 0.042  # kept away from a cut on both sides
     fade_margin_s: float = 0.25  # kept away from the dark end of a fade
 
@@ -33,15 +55,57 @@ class CutConfig:
 class ClipConfig:
     """The form every clip is brought into."""
 
-    width: int = 64
-    height: int = 64
+    # Width x height in pixels. A clip takes the one nearest to its aspect; multiples of the codec's stride.
+    buckets: list[str] = field(default_factory=lambda: ["64x64"])
+    # Lengths a clip may have; the longest that fits its scene is taken. One more than a multiple of the codec's stride.
+    frame_counts: list[int] = field(default_factory=lambda: [49])
     fps: int = 24
-    frames: int = 49
     sample_rate_hz: int = 16_000
-    samples: int = 33_280
-    max_clips_per_shot: int = 4
+    kept_sample_rate_hz: int = 48_000
+    # The model's sound is as long as the pictures, rounded up to whole audio latents.
+    samples_multiple: int = 640
+    max_clips_per_scene: int = 4
     video_crf: int = 14
     audio_bitrate_bps: int = 64_000
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """The buckets as (width, height)."""
+        matches = [_BUCKET.fullmatch(bucket) for bucket in self.buckets]
+        return [(int(match[1]), int(match[2])) for match in matches if match is not None]
+
+    def samples_16k(self, frames: int) -> int:
+        """Samples of the model's sound for a clip of so many frames."""
+        exact = frames * self.sample_rate_hz / self.fps
+        return -int(-exact // self.samples_multiple) * self.samples_multiple
+
+    def samples_48k(self, frames: int) -> int:
+        """Samples of the kept sound, which lasts as long as the model's."""
+        return self.samples_16k(frames) * self.kept_sample_rate_hz // self.sample_rate_hz
+
+    def duration_s(self, frames: int) -> float:
+        """Length of the pictures."""
+        return frames / self.fps
+
+
+@dataclass
+class TextConfig:
+    """How burnt-in text is looked for, and when a band with subtitles may be cut away instead of the clip."""
+
+    backend: str = "rapidocr"
+    frames_per_clip: int = 3
+    min_edge_share: float = 0.08  # of the columns of a band that carry text-like edges
+    min_characters: int = 4  # letters and digits
+    min_score: float = 0.6
+    max_crop_share: float = 0.15  # of the picture's height
+    crop: bool = False  # the embedded size has no height to spare: a clip with subtitles is dropped
+
+
+@dataclass
+class ScoreConfig:
+    """How scores are measured."""
+
+    silence_dbfs: float = -60.0  # a block of 20 ms below it is silence
+    max_av_lag_s: float = 0.8  # largest offset of sound against picture that is looked for
 
 
 @dataclass
@@ -49,67 +113,78 @@ class FilterConfig:
     """Thresholds of the filters; scores are stored whatever these say."""
 
     min_sharpness: float = 3.5  # standard deviation of the Laplacian, luma steps (0-255)
+    max_blockiness: float = 6.0  # step across 8x8 block borders, relative to the step inside blocks
+    min_exposure: float = 0.02  # share of the pixels that are neither black nor white
     max_static_ratio: float = 0.98
     max_silence_ratio: float = 0.98
-    silence_dbfs: float = -60.0
     min_lufs: float = -50.0
     max_clip_ratio: float = 0.003
     max_av_offset_s: float = 0.12
-    min_av_confidence: float = 0.2
-    max_av_lag_s: float = 0.8
-    min_text_characters: int = 4
-    min_text_score: float = 0.6
+    min_av_conf: float = 0.2
 
 
 @dataclass
-class TextConfig:
-    """How much is spent on looking for burnt-in text."""
+class SubsetConfig:
+    """What a clip needs for the subset of high-quality sound (stage 2) and the curated one (stage 3)."""
 
-    frames_per_source: int = 3
-    min_edge_share: float = 0.08  # of the columns of a band that carry text-like edges
-
-
-@dataclass
-class DuplicateConfig:
-    """When two clips are the same clip."""
-
-    min_cosine: float = 0.975
-    max_hash_distance: float = 0.2  # share of differing bits of aligned frames
-    min_audio_correlation: float = 0.99
+    min_lufs: float = -40.0
+    max_silence_ratio: float = 0.8
+    min_sharpness: float = 6.0  # standard deviation of the Laplacian, luma steps (0-255)
+    min_av_conf: float = 0.2
+    max_av_offset_s: float = 0.08
 
 
 @dataclass
 class CurationConfig:
     """Curation of raw media into clips (values of the `demo` recipe)."""
 
-    workers: int = field(default=2, metadata={"identity": False})
     heldout_share: float = 0.18
     kept_thumbnails: int = 24
-    decode: DecodeConfig = field(default_factory=DecodeConfig)
-    cuts: CutConfig = field(default_factory=CutConfig)
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    integrity: IntegrityConfig = field(default_factory=IntegrityConfig)
+    scenes: SceneConfig = field(default_factory=SceneConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
-    filters: FilterConfig = field(default_factory=FilterConfig)
     text: TextConfig = field(default_factory=TextConfig)
+    scores: ScoreConfig = field(default_factory=ScoreConfig)
+    filters: FilterConfig = field(default_factory=FilterConfig)
     duplicates: DuplicateConfig = field(default_factory=DuplicateConfig)
+    subsets: SubsetConfig = field(default_factory=SubsetConfig)
 
     def check(self) -> None:
         """Refuse values that no run could use. InputError names the setting and what it may be."""
         require_shares(self, "curation", ("heldout_share",))
-        require_at_least(self, "curation", ("workers",), 1)
         require_at_least(self, "curation", ("kept_thumbnails",), 0)
-        require_positive(self.decode, "curation.decode", ("max_source_duration_s", "source_timeout_s"))
-        require_shares(self.decode, "curation.decode", ("max_error_share", "min_decoded_share"))
-        require_shares(self.cuts, "curation.cuts", ("hash_threshold", "min_changed_share"))
-        require_at_least(self.cuts, "curation.cuts", ("min_shot_frames",), 1)
-        form = ("width", "height", "fps", "frames", "sample_rate_hz", "samples", "max_clips_per_shot")
-        require_at_least(self.clip, "curation.clip", (*form, "audio_bitrate_bps"), 1)
-        # The model, the metrics and the served clips know these rates only.
-        require(self.clip.fps == 24, "curation.clip.fps", self.clip.fps, "24")
-        rate = self.clip.sample_rate_hz
-        require(rate == 16_000, "curation.clip.sample_rate_hz", rate, "16000")
-        ratios = ("max_static_ratio", "max_silence_ratio", "max_clip_ratio", "min_text_score")
+        self._check_execution()
+        require_positive(self.integrity, "curation.integrity", ("max_source_duration_s", "max_gap_s"))
+        require_shares(self.integrity, "curation.integrity", ("max_error_share", "min_decoded_share"))
+        require_shares(self.scenes, "curation.scenes", ("hash_threshold", "min_changed_share"))
+        require_at_least(self.scenes, "curation.scenes", ("min_scene_frames",), 1)
+        self._check_clip()
+        require_positive(self.scores, "curation.scores", ("max_av_lag_s",))
+        ratios = ("max_static_ratio", "max_silence_ratio", "max_clip_ratio", "min_exposure", "min_av_conf")
         require_shares(self.filters, "curation.filters", ratios)
-        require_at_least(self.text, "curation.text", ("frames_per_source",), 1)
-        require_shares(self.text, "curation.text", ("min_edge_share",))
-        alike = ("min_cosine", "max_hash_distance", "min_audio_correlation")
-        require_shares(self.duplicates, "curation.duplicates", alike)
+        require_at_least(self.text, "curation.text", ("frames_per_clip",), 1)
+        require_shares(self.text, "curation.text", ("min_edge_share", "min_score", "max_crop_share"))
+        self.duplicates.check()
+        require_shares(self.subsets, "curation.subsets", ("max_silence_ratio", "min_av_conf"))
+
+    def _check_execution(self) -> None:
+        execution = self.execution
+        require_one_of(execution, "curation.execution", "executor", EXECUTORS)
+        require_at_least(execution, "curation.execution", ("workers", "attempts", "wave_sources", "block_sources"), 1)
+        require_positive(execution, "curation.execution", ("source_timeout_s",))
+
+    def _check_clip(self) -> None:
+        clip = self.clip
+        counts = ("fps", "sample_rate_hz", "samples_multiple", "max_clips_per_scene", "audio_bitrate_bps")
+        require_at_least(clip, "curation.clip", counts, 1)
+        # The model, the metrics and the served clips know these rates only.
+        require(clip.fps == 24, "curation.clip.fps", clip.fps, "24")
+        require(clip.sample_rate_hz == 16_000, "curation.clip.sample_rate_hz", clip.sample_rate_hz, "16000")
+        kept_hz = clip.kept_sample_rate_hz
+        allowed = "a multiple of curation.clip.sample_rate_hz"
+        require(kept_hz > 0 and kept_hz % 16_000 == 0, "curation.clip.kept_sample_rate_hz", kept_hz, allowed)
+        whole = bool(clip.buckets) and all(_BUCKET.fullmatch(bucket) for bucket in clip.buckets)
+        require(whole, "curation.clip.buckets", clip.buckets, "a list such as ['1280x704', '704x1280']")
+        lengths = bool(clip.frame_counts) and all(count >= 1 for count in clip.frame_counts)
+        require(lengths, "curation.clip.frame_counts", clip.frame_counts, "a list of lengths of at least 1 frame")

@@ -3,57 +3,74 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pyloudnorm
 
-from nava.config.curation import FilterConfig
-from nava.data.curation.decoding import Still
-from nava.data.curation.windows import Window
+from nava.artifacts.clip_manifest import ClipRow
+from nava.config.curation import ClipConfig, IntegrityConfig
+from nava.data.curation.decoding import Still, stills_between
+from nava.data.curation.media import clip_media, source_track
+from nava.data.curation.source_stages import SourceStage
+from nava.data.curation.stage import Clip, ClipStage, SourceTask
 
 MIN_LEVEL_DB = -120.0  # stands for silence, so that no score is infinite
 _METER_BLOCK_S = 0.4  # pyloudnorm refuses anything shorter
 _SILENCE_HOP_S = 0.02
 _CLIPPED = 0.985
 _STEP = 10  # steps (0-255) of the most changed channel that a pixel must make to count as moving
+_BLACK, _WHITE = 16.0, 239.0  # luma steps (0-255)
+_BLOCK = 8  # pixels: what block-based coders cut a picture into
 _MOVING_SHARE = 0.001  # of the pixels, below which two frames are the same picture
 
 
-@dataclass(frozen=True)
-class PictureScores:
-    """Scores of a clip's pictures.
+@dataclass
+class PictureStage(SourceStage):
+    """Sharpness and blockiness at source resolution; motion, stillness and exposure at clip resolution.
 
-    Attributes:
+    Adds:
         sharpness: Laplacian standard deviation (luma steps, 0-255) of the sharpest tile of the sharpest still.
         motion: mean step of the most changed channel between frames (0-255).
         static_ratio: share of frame steps in which nothing moves.
+        blockiness: mean luma step across 8x8 block borders over the mean step inside blocks; about 1 without blocks.
+        exposure: share of the pixels that are neither nearly black nor nearly white.
     """
 
-    sharpness: float | None
-    motion: float
-    static_ratio: float
-
-
-@dataclass
-class PictureStage:
-    """Sharpness at source resolution, motion at clip resolution."""
-
+    clip: ClipConfig
+    limits: IntegrityConfig
     tiles: int = 4
-    name: str = "picture"
-    version: str = "1"
+    name: ClassVar[str] = "picture"
+    version: ClassVar[str] = "2"
+    reads: ClassVar[tuple[str, ...]] = ("video_path", "t0_us", "t1_us")
+    adds: ClassVar[tuple[str, ...]] = ("sharpness", "blockiness", "exposure", "motion", "static_ratio")
 
-    def process(self, window: Window, stills: list[Still]) -> PictureScores:
-        """Scores of one clip; `stills` are those of its time span."""
-        assert window.frames_THWC is not None
-        frames_THWC = window.frames_THWC
+    def examine(self, task: SourceTask) -> None:
+        """Scores every open clip with pictures."""
+        pictured = [clip for clip in task.open_clips if clip.has_picture]
+        stills = source_track(task, self.clip.sample_rate_hz, self.limits).stills if pictured else []
+        for clip in pictured:
+            frames_THWC = clip_media(task, clip).frames_THWC
+            assert frames_THWC is not None
+            inside = stills_between(stills, clip.row["t0_us"], clip.row["t1_us"])
+            clip.row |= self.scores(frames_THWC, inside)
+
+    def scores(self, frames_THWC: npt.NDArray[np.uint8], stills: list[Still]) -> ClipRow:
+        """Scores of one clip's pictures, uint8 [T, H, W, 3]; `stills` are those of its time span."""
         step_THW = np.maximum.reduce(
             [cv2.absdiff(frames_THWC[1:, ..., one], frames_THWC[:-1, ..., one]) for one in range(3)]
         )
         moving_T = (step_THW > _STEP).mean(axis=(1, 2))
-        sharp = [self._sharpness(still.luma_HW) for still in stills]
-        return PictureScores(max(sharp, default=None), float(step_THW.mean()), float((moving_T < _MOVING_SHARE).mean()))
+        luma_THW = to_luma(frames_THWC)
+        return {
+            "sharpness": max((self._sharpness(still.luma_HW) for still in stills), default=None),
+            "blockiness": max((blockiness(still.luma_HW) for still in stills), default=None),
+            "exposure": float(((luma_THW > _BLACK) & (luma_THW < _WHITE)).mean()),
+            "motion": float(step_THW.mean()),
+            "static_ratio": float((moving_T < _MOVING_SHARE).mean()),
+        }
 
     def _sharpness(self, luma_HW: npt.NDArray[np.uint8]) -> float:
         """The sharpest tile decides: a plain background says nothing about focus."""
@@ -62,41 +79,52 @@ class PictureStage:
         return float(max(tile.std() for row in rows for tile in np.array_split(row, self.tiles, axis=1) if tile.size))
 
 
-@dataclass(frozen=True)
-class SoundScores:
-    """Scores of a clip's sound.
+def blockiness(luma_HW: npt.NDArray[np.uint8]) -> float:
+    """Mean luma step across the borders of 8x8 blocks over the mean step elsewhere, columns and rows together."""
+    across: list[npt.NDArray[np.float64]] = []
+    inside: list[npt.NDArray[np.float64]] = []
+    for picture in (luma_HW, luma_HW.T):
+        step = np.abs(np.diff(picture.astype(np.float64), axis=1))
+        border = np.arange(step.shape[1]) % _BLOCK == _BLOCK - 1
+        across.append(step[:, border].ravel())
+        inside.append(step[:, ~border].ravel())
+    usual = np.concatenate(inside).mean() if sum(map(len, inside)) else 0.0
+    border_step = np.concatenate(across).mean() if sum(map(len, across)) else 0.0
+    # Half a step is what rounding alone makes: a flat picture has no blocks.
+    return float((border_step + 0.5) / (usual + 0.5))
 
-    Attributes:
+
+@dataclass
+class SoundStage(ClipStage):
+    """Loudness, clipping and silence, of the model's sound.
+
+    Adds:
         lufs: integrated loudness (ITU-R BS.1770), -120 for silence. peak_db: sample peak in dBFS.
         clip_ratio: share of samples at full scale. silence_ratio: share of 20 ms blocks below the silence level.
     """
 
-    lufs: float
-    peak_db: float
-    clip_ratio: float
-    silence_ratio: float
+    silence_dbfs: float
+    name: ClassVar[str] = "sound"
+    version: ClassVar[str] = "2"
+    reads: ClassVar[tuple[str, ...]] = ("audio_path",)
+    adds: ClassVar[tuple[str, ...]] = ("lufs", "peak_db", "clip_ratio", "silence_ratio")
 
+    def score(self, task: SourceTask, clip: Clip) -> ClipRow:
+        """Scores of one clip."""
+        return self.scores(clip_media(task, clip).audio, clip.row["audio_sr"])
 
-@dataclass
-class SoundStage:
-    """Loudness, clipping and silence."""
-
-    thresholds: FilterConfig
-    name: str = "sound"
-    version: str = "1"
-
-    def process(self, audio: npt.NDArray[np.float32], rate_hz: int) -> SoundScores:
+    def scores(self, audio: npt.NDArray[np.float32], rate_hz: int) -> ClipRow:
         """Scores of mono samples of any length."""
         peak = float(np.abs(audio).max()) if len(audio) else 0.0
         hop = int(_SILENCE_HOP_S * rate_hz)
         blocks = audio[: len(audio) // hop * hop].reshape(-1, hop).astype(np.float64)
         level_db = to_db(np.sqrt((blocks**2).mean(axis=1))) if len(blocks) else np.array([MIN_LEVEL_DB])
-        return SoundScores(
-            lufs=_lufs(audio, rate_hz),
-            peak_db=float(to_db(np.array(peak))),
-            clip_ratio=float((np.abs(audio) > _CLIPPED).mean()) if len(audio) else 0.0,
-            silence_ratio=float((level_db < self.thresholds.silence_dbfs).mean()),
-        )
+        return {
+            "lufs": _lufs(audio, rate_hz),
+            "peak_db": float(to_db(np.array(peak))),
+            "clip_ratio": float((np.abs(audio) > _CLIPPED).mean()) if len(audio) else 0.0,
+            "silence_ratio": float((level_db < self.silence_dbfs).mean()),
+        }
 
 
 def to_luma(frames_THWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nava.artifacts.clip_manifest import Split
 
@@ -15,8 +16,8 @@ class SplitStage:
     """Assigns sources by their content hash; a growing corpus keeps the assignment of the sources it had."""
 
     heldout_share: float
-    name: str = "split"
-    version: str = "1"
+    name: ClassVar[str] = "split"
+    version: ClassVar[str] = "1"
 
     def process(self, groups: Mapping[str, str]) -> dict[str, Split]:
         """Split of each source.

@@ -8,12 +8,16 @@ and silent sound.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from nava.data.curation.scores import to_luma
-from nava.data.curation.windows import Window
+from nava.config.curation import ClipConfig, IntegrityConfig
+from nava.data.curation.media import source_track
+from nava.data.curation.source_stages import SourceStage
+from nava.data.curation.stage import SourceTask
+from nava.data.curation.transcode import cut_sound
 
 BACKEND = "block_xcorr"
 _LONELY_DISCOUNT = 0.35
@@ -30,35 +34,59 @@ class OffsetScore:
 
 
 @dataclass
-class SynchronyStage:
+class SynchronyStage(SourceStage):
     """Offset of sound against picture, pooled over the clips of one source, since a recorder's delay is one per
     file.
+
+    Adds:
+        av_offset_s: how much later the sound comes than the picture. av_conf: how far this stands out (0 to 1).
     """
 
-    fps: int
+    clip: ClipConfig
+    limits: IntegrityConfig
     max_lag_s: float
     block_pixels: int = 8
     best_blocks: int = 6
-    name: str = "synchrony"
-    version: str = "1"
+    name: ClassVar[str] = "synchrony"
+    version: ClassVar[str] = "2"
+    reads: ClassVar[tuple[str, ...]] = ("t0_us", "n_frames")
+    adds: ClassVar[tuple[str, ...]] = ("av_offset_s", "av_conf", "av_backend")
 
     @property
     def max_lag(self) -> int:
         """Largest lag in frames."""
-        return round(self.max_lag_s * self.fps)
+        return round(self.max_lag_s * self.clip.fps)
 
-    def curve(self, window: Window, rate_hz: int) -> Curve | None:
+    def examine(self, task: SourceTask) -> None:
+        """One offset for all clips of the source that have pictures."""
+        clips = [clip for clip in task.open_clips if clip.has_picture]
+        if not clips:
+            return
+        track = source_track(task, self.clip.sample_rate_hz, self.limits)
+        curves = []
+        for clip in clips:
+            window = clip.work["window"]
+            samples = self.clip.samples_16k(window.frames)
+            audio = cut_sound(track.audio[None], track.sample_rate_hz, window.t0_s, samples, window.end_s)[0]
+            curves.append(self.curve(track.small_luma_THW[clip.work["frames_T"]], audio, track.sample_rate_hz))
+        offset = self.pooled(curves)
+        for clip in clips:
+            clip.row |= {
+                "av_backend": BACKEND,
+                "av_offset_s": offset.offset_s if offset else None,
+                "av_conf": offset.confidence if offset else None,
+            }
+
+    def curve(self, luma_THW: npt.NDArray[np.uint8], audio: npt.NDArray[np.float32], rate_hz: int) -> Curve | None:
         """Correlation at lags -max..max frames, at each the mean of its best blocks; None where the sound has no
         separate events.
         """
-        assert window.frames_THWC is not None
-        onset_T = onset_strength(window.audio, rate_hz, self.fps, len(window.frames_THWC))
-        if onset_T is None or _is_periodic(onset_T, self.fps):
+        onset_T = onset_strength(audio, rate_hz, self.clip.fps, len(luma_THW))
+        if onset_T is None or _is_periodic(onset_T, self.clip.fps):
             return None
-        luma_THW = to_luma(window.frames_THWC)
         size = self.block_pixels
         frames, height, width = luma_THW.shape
-        blocks = luma_THW[:, : height // size * size, : width // size * size]
+        blocks = luma_THW[:, : height // size * size, : width // size * size].astype(np.float32)
         blocks_TN = (
             blocks.reshape(frames, height // size, size, width // size, size).mean(axis=(2, 4)).reshape(frames, -1)
         )
@@ -70,20 +98,20 @@ class SynchronyStage:
         curves_NL = _cross_correlate(features_TN[:, moving_N], onset_T, self.max_lag)
         return np.asarray(np.sort(curves_NL, axis=0)[-self.best_blocks :].mean(axis=0))
 
-    def process(self, curves: list[Curve | None]) -> OffsetScore | None:
+    def pooled(self, curves: list[Curve | None]) -> OffsetScore | None:
         """The offset all clips of a source agree on; None if no clip had anything to compare."""
         usable = [curve for curve in curves if curve is not None]
         if not usable:
             return None
         pooled_L = np.mean(usable, axis=0)
         peak = int(np.argmax(pooled_L))
-        near = round(0.1 * self.fps)
+        near = round(0.1 * self.clip.fps)
         rest = np.delete(pooled_L, np.arange(max(peak - near, 0), min(peak + near + 1, len(pooled_L))))
         rival = max(float(rest.max()), 0.0)
         clear = float(np.clip(1.0 - rival / pooled_L[peak], 0.0, 1.0)) if pooled_L[peak] > 0.25 else 0.0
         # A few events in one clip can line up by chance; what several clips agree on cannot.
         confidence = clear * (1.0 - _LONELY_DISCOUNT / len(usable))
-        return OffsetScore((peak - self.max_lag + _vertex(pooled_L, peak)) / self.fps, confidence)
+        return OffsetScore((peak - self.max_lag + _vertex(pooled_L, peak)) / self.clip.fps, confidence)
 
 
 def onset_strength(audio: npt.NDArray[np.float32], rate_hz: int, fps: int, frames: int) -> Curve | None:

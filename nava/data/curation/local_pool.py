@@ -1,7 +1,8 @@
 """Worker processes that may die: each unit is handed to one process, so a killed process names its unit.
 
-A unit whose worker died is run once more, alone, after all others; if it kills that worker too, it is reported as
-poison and the rest is unharmed.
+A unit whose worker died waits until all others are done and is then run alone, again and again up to a number of
+attempts: workers also die for want of memory or because their node went away. A unit that ends every worker is reported
+as poison, and the rest is unharmed.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
 
 
 def run_units(
-    function: Callable[[Unit], Result], units: Sequence[Unit], workers: int, timeout_s: float
+    function: Callable[[Unit], Result], units: Sequence[Unit], workers: int, timeout_s: float, attempts: int
 ) -> Iterator[Outcome[Unit, Result]]:
     """Run `function` on every unit in `workers` spawned processes; yields outcomes as they come, one per unit.
 
@@ -81,7 +82,18 @@ def run_units(
         else:
             yield outcome
     for unit in suspects:
-        yield from _run(function, [unit], 1, timeout_s)
+        yield _run_alone(function, unit, timeout_s, attempts)
+
+
+def _run_alone(
+    function: Callable[[Unit], Result], unit: Unit, timeout_s: float, attempts: int
+) -> Outcome[Unit, Result]:
+    """A unit that has ended one worker already."""
+    for _ in range(attempts - 1):
+        (outcome,) = _run(function, [unit], 1, timeout_s)
+        if outcome.failure != "killed":
+            return outcome
+    return Outcome(unit, failure="killed", detail=f"ended its worker process each of {attempts} times")
 
 
 def _run(
