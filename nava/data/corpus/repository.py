@@ -7,82 +7,124 @@ remote, then the commit, then the tag. What has no tag is no version, and the ne
 from __future__ import annotations
 
 import fcntl
-import json
-import logging
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import io
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
-
-# Read by DVC when it is imported: nothing may phone home.
-os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+from typing import Any, BinaryIO
 
 from dulwich import porcelain
-from dulwich.object_store import tree_lookup_path
-from dulwich.refs import HEADREF, Ref
-from dulwich.repo import Repo as GitRepo
 
-from nava.artifacts.corpus_version import CorpusVersion, read_corpus_version
+from nava.artifacts.clip_manifest import MANIFEST_NAME
+from nava.artifacts.corpus_version import RECORD_NAME, CorpusVersion, parse_corpus_version, read_corpus_version
+from nava.artifacts.media_shard import INDEX_NAME, SHARDS_DIR, MediaFile, PackedFile, shard_path, write_media_index
 from nava.config.corpus import CorpusConfig
+from nava.data.corpus.content import CorpusContent, sources_table
+from nava.data.corpus.dvc_store import CONFIG_FILES, TRACKED_FILE, DvcStore, quiet
+from nava.data.corpus.forget_list import LIST_NAME, ForgetList
+from nava.data.corpus.history import VersionHistory
+from nava.data.corpus.packing import OpenMedia, PackingPlan, as_media, plan_shards, write_shard
+from nava.data.corpus.snapshot import OTHERS_NAME, SOURCES_NAME, CorpusSnapshot, open_snapshot, table_bytes
 from nava.runtime.errors import InputError
 from nava.runtime.handle import Handle
-from nava.runtime.hashing import sha256_tree
-from nava.runtime.storage import atomic_folder, write_json
+from nava.runtime.storage import atomic_folder, write_bytes, write_json
 
-CLIPS_DIR = "clips"
-RECORD_NAME = "corpus.json"
 CHECKOUTS_DIR = "corpus-checkouts"
-_REMOTE = "storage"
-_TAGS = Ref(b"refs/tags")
-_TRACKED = (f"{CLIPS_DIR}.dvc", ".gitignore", RECORD_NAME, ".dvcignore", ".dvc/config", ".dvc/.gitignore")
+_COMMITTED = (TRACKED_FILE, RECORD_NAME, LIST_NAME, *CONFIG_FILES)
+_MEGABYTE = 1_000_000
+
+# Opens a file that no version has yet.
+OpenFile = Callable[[MediaFile], BinaryIO]
 
 
 class CorpusRepository:
-    """A corpus repository in `folder`; made when it is first needed."""
+    """A corpus repository in `folder`; made when it is first published to."""
 
     def __init__(self, folder: Path, config: CorpusConfig) -> None:
         self.folder = folder
         self.config = config
+        self.store = DvcStore(folder, config.remote_url, config.remote_endpoint_url)
+        # Of the configuration, never of the user's own git.
+        self.history = VersionHistory(folder, f"{config.author_name} <{config.author_email}>")
 
     @property
     def remote_url(self) -> str:
         """Where DVC keeps the media: as configured, or a folder beside the repository."""
-        return self.config.remote_url or str(self.folder.with_name(f"{self.folder.name}-remote"))
+        return self.store.remote_url
 
-    @property
-    def author(self) -> bytes:
-        """Who commits: of the configuration, never of the user's own git."""
-        return f"{self.config.author_name} <{self.config.author_email}>".encode()
+    def publish(
+        self,
+        clips: Path,
+        *,
+        recipe: str = "",
+        config_sha256: str = "",
+        clips_sha256: str = "",
+        verdict_sha256: str = "",
+    ) -> CorpusVersion:
+        """Make the kept clips of a curated folder a version, or return the version that already holds the same.
 
-    def publish(self, clips: Path, facts: dict[str, Any]) -> CorpusVersion:
-        """Make `clips` (manifest and media) a version, or return the version that already holds the same content.
-
-        The repository keeps the facts that a version was committed with; what is returned carries those given here,
+        The repository keeps the facts that a version was committed with; what is returned carries those of this folder,
         since the same clips may come out of another curation.
 
         Args:
-            clips: a folder; it is copied.
-            facts: what the version's record carries besides (`counts`, `kept_by_split`, hashes of what it came from).
+            clips: folder of `clips.parquet` and the files it names; it is not changed.
+            recipe: name of the recipe that curated it.
+            config_sha256: hash of the recipe's resolved settings.
+            clips_sha256: hash of the folder, where a step has it.
+            verdict_sha256: hash of the gate's verdict.
+
+        Raises:
+            InputError: a file is missing or is not what the manifest says; the remote cannot be written; or the clips
+                hold a source that was forgotten and the configuration says to refuse it.
         """
-        content = sha256_tree(clips)
-        with self._locked():
-            self._ensure()
-            for version in self.versions():
-                if version.content_sha256 == content:
-                    return replace(version, **facts)
-            if (finished := self._finish_killed(content)) is not None:
-                return replace(finished, **facts)
-            return self._commit(clips, content, facts)
+        given = {
+            "recipe": recipe,
+            "config_sha256": config_sha256,
+            "clips_sha256": clips_sha256,
+            "verdict_sha256": verdict_sha256,
+        }
+        with self.changing() as parent:
+            content = CorpusContent.of_folder(clips, parent.media_by_path if parent else {})
+            forgotten = self.forget_list().covered(content.sources())
+            if forgotten and self.config.on_forgotten == "refuse":
+                raise InputError(
+                    f"{clips} holds sources that this corpus must not hold any more: {', '.join(forgotten[:5])}. Take "
+                    "them out, or set corpus.on_forgotten=drop to publish the others."
+                )
+            content = content.without(forgotten)
+            facts = {**given, **content.facts(), "forgotten": forgotten}
+            found = self.version_with(content.sha256)
+            if found is not None:
+                return replace(found, **facts)
+
+            def open_file(item: MediaFile) -> BinaryIO:
+                return (clips / item.path).open("rb")
+
+            return self.commit(content, parent, facts, open_file)
 
     def versions(self) -> list[CorpusVersion]:
         """All versions, oldest first."""
-        with GitRepo(str(self.folder)) as git:
-            tags = {name.decode(): revision for name, revision in git.refs.as_dict(_TAGS).items()}
-            ordered = sorted(tags.items(), key=lambda item: int(item[0].removeprefix("v")))
-            return [self._version(git, tag, revision) for tag, revision in ordered]
+        if not self.store.is_initialized():
+            return []
+        return [self._version(tag, commit) for tag, commit in self.history.tags().items()]
+
+    def version_with(self, content_sha256: str) -> CorpusVersion | None:
+        """The version of this content; a commit that was killed before its tag becomes the version it was to be."""
+        for version in self.versions():
+            if version.content_sha256 == content_sha256:
+                return version
+        head, tags = self.history.head(), self.history.tags()
+        if head is None or head in tags.values():
+            return None
+        if self._version("", head).content_sha256 != content_sha256:
+            return None
+        return self._tag(head)
+
+    def forget_list(self) -> ForgetList:
+        """Which sources may be in no version any more."""
+        head = self.history.head()
+        return ForgetList.parse(self.history.read(head, LIST_NAME) if head else None)
 
     def export(self, version: CorpusVersion, target: Path) -> Path:
         """The clips of a version as a folder: from DVC's cache, or from the remote what the cache lacks.
@@ -90,92 +132,108 @@ class CorpusRepository:
         Raises:
             InputError: neither has them, or what came is not what was committed.
         """
-        from dvc.api import DVCFileSystem
-        from dvc.exceptions import DvcException
-        from dvc_data.index import DataIndexDirError
-
-        with self._locked(), atomic_folder(target) as folder:
-            try:
-                DVCFileSystem(url=str(self.folder), rev=version.git_revision).get(
-                    f"/{CLIPS_DIR}", str(folder / CLIPS_DIR), recursive=True
-                )
-            except (DvcException, DataIndexDirError, OSError) as error:
-                raise InputError(self._unavailable(version, str(error))) from error
-            _move_up(folder / CLIPS_DIR)
-            found = sha256_tree(folder)
-            if found != version.content_sha256:
-                raise InputError(self._unavailable(version, f"the content hashes to {found[:12]}"))
+        with self._locked(), open_snapshot(self.folder, version.git_revision) as snapshot:
+            snapshot.unpack(target)
         return target
 
-    def _commit(self, clips: Path, content: str, facts: dict[str, Any]) -> CorpusVersion:
-        from dvc.repo import Repo
+    @contextmanager
+    def changing(self) -> Iterator[CorpusSnapshot | None]:
+        """The newest version, while nobody else changes the repository; it is made if it is not there."""
+        with self._locked(), quiet(), ExitStack() as stack:
+            self._ensure()
+            versions = self.versions()
+            newest = versions[-1].git_revision if versions else None
+            yield stack.enter_context(open_snapshot(self.folder, newest)) if newest else None
 
-        known = self.versions()
-        tag, parent = f"v{len(known) + 1}", known[-1].version if known else ""
-        with atomic_folder(self.folder / CLIPS_DIR) as folder:
-            shutil.copytree(clips, folder, dirs_exist_ok=True)
-        with _quiet(), Repo(str(self.folder)) as dvc:
-            stage = dvc.add([str(self.folder / CLIPS_DIR)])[0]
-            md5 = str(stage.outs[0].hash_info.value)
-            dvc.push()
+    def commit(
+        self,
+        content: CorpusContent,
+        parent: CorpusSnapshot | None,
+        facts: dict[str, Any],
+        open_file: OpenFile | None = None,
+        forget_list: ForgetList | None = None,
+    ) -> CorpusVersion:
+        """Make a version; only while `changing`.
+
+        Args:
+            content: what it holds.
+            parent: the newest version; what it holds already is not read again.
+            facts: the other fields of its record.
+            open_file: opens a file that the parent does not have.
+            forget_list: the forget list from this version on, if it changes.
+        """
+        plan = plan_shards(content.media, parent.media if parent else [], self.config.shard_mb * _MEGABYTE)
+        self._write(content, plan, _opener(parent, open_file))
+        self.history.restore(parent.version.git_revision if parent else None, TRACKED_FILE)
+        before = {item.shard for item in parent.media} if parent else set()
+        md5 = self.store.track(shard_path(shard) for shard in sorted(before - {item.shard for item in plan.kept}))
+        self.store.push()
         record = CorpusVersion(
-            tag, parent, content, md5, git_revision="", repository="", remote_url=self.config.remote_url, **facts
+            version=self._next_tag(),
+            parent=parent.version.version if parent else "",
+            content_sha256=content.sha256,
+            dvc_md5=md5,
+            git_revision="",
+            repository="",
+            remote_url=self.config.remote_url,
+            media=_media_counts(plan),
+            **facts,
         )
         write_json(self.folder / RECORD_NAME, asdict(record))
-        with GitRepo(str(self.folder)) as git:
-            porcelain.add(git, paths=[str(self.folder / name) for name in _TRACKED])
-            message = f"Corpus {tag}: {facts['counts']['kept']} clips\n\ncontent {content}\n"
-            porcelain.commit(git, message=message.encode(), author=self.author, committer=self.author, sign=False)
-            return self._tag(git, tag)
+        if forget_list is None:
+            self.history.restore(self.history.head(), LIST_NAME)
+        else:
+            forget_list.write(self.folder)
+        what = record.reason or f"{record.counts['kept']} clips"
+        commit = self.history.commit(
+            _COMMITTED, f"Corpus {record.version}: {what}\n\ncontent {record.content_sha256}\n"
+        )
+        version = self._tag(commit)
+        self.store.clear_working_copy()
+        return version
 
-    def _finish_killed(self, content: str) -> CorpusVersion | None:
-        """A commit of this content that was killed before its tag becomes the version it was meant to be."""
-        with GitRepo(str(self.folder)) as git:
-            _, head = git.refs.follow(HEADREF)
-            # In a new repository HEAD names a branch that has no commit yet.
-            if head is None or head in git.refs.as_dict(_TAGS).values():
-                return None
-            pending = self._version(git, "", head)
-            if pending.content_sha256 != content:
-                return None
-            return self._tag(git, f"v{len(self.versions()) + 1}")
+    def _write(self, content: CorpusContent, plan: PackingPlan, open_media: OpenMedia) -> None:
+        """Put into the working copy what the version adds, and nothing else; finished shards are found again."""
+        folder = self.store.working_copy
+        planned = {shard_path(files[0].shard) for files in plan.new}
+        for left in [path for path in folder.rglob("*") if path.is_file()]:
+            if left.relative_to(folder).as_posix() not in planned:
+                left.unlink()
+        for files in plan.new:
+            write_shard(folder / SHARDS_DIR, files, open_media)
+        index = io.BytesIO()
+        write_media_index(index, plan.files)
+        write_bytes(folder / INDEX_NAME, index.getvalue())
+        write_bytes(folder / SOURCES_NAME, table_bytes(sources_table(content.sources())))
+        write_bytes(folder / OTHERS_NAME, table_bytes(content.others))
+        write_bytes(folder / MANIFEST_NAME, content.manifest_bytes)
 
-    def _tag(self, git: GitRepo, tag: str) -> CorpusVersion:
+    def _next_tag(self) -> str:
+        return f"v{len(self.history.tags()) + 1}"
+
+    def _tag(self, commit: str) -> CorpusVersion:
         """The tag is the last word: it says that media, record and commit are there."""
-        git.refs[Ref(b"refs/tags/" + tag.encode())] = git.head()
-        return self._version(git, tag, git.head())
+        tag = self._next_tag()
+        self.history.tag(tag, commit)
+        return self._version(tag, commit)
 
-    def _version(self, git: GitRepo, tag: str, revision: bytes) -> CorpusVersion:
-        _, blob = tree_lookup_path(git.__getitem__, git[revision].tree, RECORD_NAME.encode())  # type: ignore[attr-defined]
-        record = json.loads(git[blob].as_raw_string())
-        place = {"git_revision": revision.decode(), "repository": str(self.folder), "remote_url": self.remote_url}
-        return CorpusVersion(**{**record, **place, "version": tag})
+    def _version(self, tag: str, commit: str) -> CorpusVersion:
+        text = self.history.read(commit, RECORD_NAME)
+        if text is None:
+            raise InputError(f"{self.folder} is no corpus repository: {tag or commit} has no {RECORD_NAME}")
+        return parse_corpus_version(
+            text, version=tag, git_revision=commit, repository=str(self.folder), remote_url=self.remote_url
+        )
 
     def _ensure(self) -> None:
         """The repository, complete: made aside and moved into place."""
-        from dvc.repo import Repo
-
-        if not (self.folder / ".dvc" / "config").is_file():
-            with _quiet(), atomic_folder(self.folder) as folder:
+        if not self.store.is_initialized():
+            with atomic_folder(self.folder) as folder:
                 porcelain.init(str(folder))
-                Repo.init(str(folder)).close()
-        # A process that was killed inside git leaves its lock; nobody else writes while we hold ours.
-        for stale in [*(self.folder / ".git").glob("*.lock"), *(self.folder / ".git" / "refs").rglob("*.lock")]:
-            stale.unlink()
-        with Repo(str(self.folder)) as dvc, dvc.config.edit("repo") as config:
-            config["core"] = {"analytics": False, "autostage": False, "check_update": False, "remote": _REMOTE}
-            config["cache"] = {"type": "reflink,hardlink,copy"}
-            config["remote"] = {_REMOTE: self._remote()}
-
-    def _remote(self) -> dict[str, str]:
-        remote = {"url": self.remote_url}
-        if not self.config.remote_url:
-            # Relative to the configuration file, so that a moved run still finds it and commits do not name this
-            # machine.
-            remote["url"] = os.path.relpath(self.remote_url)
-        if self.config.remote_endpoint_url:
-            remote["endpointurl"] = self.config.remote_endpoint_url
-        return remote
+                DvcStore(folder).initialize()
+        self.history.remove_stale_locks()
+        if self.store.configure():
+            self.store.push(every_version=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -184,11 +242,16 @@ class CorpusRepository:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _unavailable(self, version: CorpusVersion, problem: str) -> str:
-        return (
-            f"corpus {version.version} cannot be checked out from {self.folder} or its remote {self.remote_url}: "
-            f"{problem}. Make the remote reachable, or run the step 'version' again."
-        )
+
+def publish(
+    repository: str | Path, clips: str | Path, config: CorpusConfig | None = None, *, recipe: str = ""
+) -> CorpusVersion:
+    """Make a curated folder a version of the repository in a folder; what `nava data version` calls.
+
+    Raises:
+        InputError: see `CorpusRepository.publish`.
+    """
+    return CorpusRepository(Path(repository), config or CorpusConfig()).publish(Path(clips), recipe=recipe)
 
 
 def checkout(handle: Handle) -> Path:
@@ -200,29 +263,35 @@ def checkout(handle: Handle) -> Path:
     version = read_corpus_version(handle)
     folder = Path(version.repository)
     target = folder.with_name(CHECKOUTS_DIR) / version.content_sha256[:16]
-    if target.is_dir():
+    if (target / MANIFEST_NAME).is_file():
         return target
-    if not (folder / ".dvc" / "config").is_file():
+    repository = CorpusRepository(folder, CorpusConfig(remote_url=version.remote_url))
+    if not repository.store.is_initialized():
         raise InputError(
             f"the corpus repository {folder} of corpus {version.version} is gone; run the step 'version' again"
         )
-    return CorpusRepository(folder, CorpusConfig()).export(version, target)
+    return repository.export(version, target)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """DVC logs advice for people at a shell, which would only mislead in a step's log."""
-    logger = logging.getLogger("dvc")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _opener(parent: CorpusSnapshot | None, open_file: OpenFile | None) -> OpenMedia:
+    """Opens a file where it is: in a shard of the parent, or as a file."""
+    packed: dict[str, PackedFile] = parent.media_by_path if parent else {}
+
+    def open_media(item: MediaFile) -> BinaryIO:
+        old = packed.get(item.path)
+        if parent is not None and old is not None and as_media(old) == as_media(item):
+            return io.BytesIO(parent.read(item.path))
+        assert open_file is not None, f"{item.path} is in no version"
+        return open_file(item)
+
+    return open_media
 
 
-def _move_up(folder: Path) -> None:
-    """Moves a folder's content to its parent and removes it."""
-    for path in list(folder.iterdir()):
-        path.rename(folder.parent / path.name)
-    folder.rmdir()
+def _media_counts(plan: PackingPlan) -> dict[str, int]:
+    files = plan.files
+    return {
+        "files": len(files),
+        "bytes": sum(item.size_bytes for item in files),
+        "shards": len({item.shard for item in files}),
+        "new_shards": len(plan.new),
+    }

@@ -1,0 +1,153 @@
+"""The DVC side of a corpus repository: the cache, the remote, and the folder that DVC tracks.
+
+The working copy of that folder holds only what the next version adds: DVC knows the rest by hash, so neither a new
+version nor a reader needs the shards of the old ones on this machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# Read by DVC when it is imported: nothing may phone home.
+os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+
+from nava.runtime.errors import InputError
+
+CLIPS_DIR = "clips"
+TRACKED_FILE = f"{CLIPS_DIR}.dvc"
+CONFIG_FILES = (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore")
+_CONFIG = Path(".dvc/config")
+_REMOTE = "storage"
+
+
+class DvcStore:
+    """DVC in the repository in `folder`.
+
+    Args:
+        folder: the repository; `git init` comes before `initialize`.
+        remote_url: where the shards are pushed; empty for the folder `<folder>-remote` beside the repository.
+        endpoint_url: of an S3 service that is not AWS.
+    """
+
+    def __init__(self, folder: Path, remote_url: str = "", endpoint_url: str = "") -> None:
+        self.folder = folder
+        self._configured_url, self._endpoint_url = remote_url, endpoint_url
+
+    @property
+    def working_copy(self) -> Path:
+        """The tracked folder: what a version adds is put here before `track`."""
+        return self.folder / CLIPS_DIR
+
+    @property
+    def remote_url(self) -> str:
+        """Where the shards are pushed."""
+        return self._configured_url or str(self.folder.with_name(f"{self.folder.name}-remote"))
+
+    def is_initialized(self) -> bool:
+        """Whether the repository is complete."""
+        return (self.folder / _CONFIG).is_file()
+
+    def initialize(self) -> None:
+        """Make a git repository one of DVC."""
+        from dvc.repo import Repo
+
+        with quiet():
+            Repo.init(str(self.folder)).close()
+
+    def configure(self) -> bool:
+        """Write the remote into DVC's settings; True if it was another before."""
+        from dvc.repo import Repo
+
+        wanted = self._remote()
+        with Repo(str(self.folder)) as dvc, dvc.config.edit("repo") as config:
+            before = dict(config.get("remote", {}).get(_REMOTE, {}))
+            config["core"] = {"analytics": False, "autostage": False, "check_update": False, "remote": _REMOTE}
+            config["cache"] = {"type": "reflink,hardlink,copy"}
+            config["remote"] = {_REMOTE: wanted}
+        return bool(before) and before != wanted
+
+    def track(self, removed: Iterable[str]) -> str:
+        """Track what the working copy adds or changes and no longer track `removed`; returns DVC's hash of the whole.
+
+        Args:
+            removed: paths relative to the tracked folder.
+        """
+        from dvc.repo import Repo
+
+        folder = self.working_copy
+        if (self.folder / TRACKED_FILE).is_file():
+            added = sorted(path for path in folder.rglob("*") if path.is_file())
+            targets = [str(path) for path in (*added, *(folder / name for name in removed))]
+        else:
+            targets = [str(folder)]
+        with quiet(), Repo(str(self.folder)) as dvc:
+            stage = dvc.add(targets)[0]
+            return str(stage.outs[0].hash_info.value)
+
+    def push(self, *, every_version: bool = False) -> None:
+        """Copy to the remote what it lacks.
+
+        Raises:
+            InputError: the remote cannot be written.
+        """
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        try:
+            with quiet(), Repo(str(self.folder)) as dvc:
+                dvc.push(all_tags=every_version)
+        except (DvcException, OSError) as error:
+            raise InputError(
+                f"the corpus remote {self.remote_url} cannot be written: {error}. Check corpus.remote_url, "
+                "corpus.remote_endpoint_url and the credentials in the environment (AWS_ACCESS_KEY_ID or AWS_PROFILE)."
+            ) from error
+
+    def clear_working_copy(self) -> None:
+        """Remove the working copy; cache and remote have it."""
+        shutil.rmtree(self.working_copy, ignore_errors=True)
+
+    def delete(self, hashes: Iterable[str]) -> None:
+        """Delete objects from the remote and then from the cache, where they are there."""
+        from dvc.repo import Repo
+
+        with Repo(str(self.folder)) as dvc:
+            for database in (dvc.cloud.get_remote_odb(_REMOTE), dvc.cache.local):
+                for md5 in hashes:
+                    if database.exists(md5):
+                        database.delete(md5)
+
+    def _remote(self) -> dict[str, str]:
+        remote = {"url": self.remote_url}
+        if not self._configured_url:
+            # Relative to the configuration file, so that a moved run still finds it and commits do not name this
+            # machine.
+            remote["url"] = os.path.relpath(self.remote_url)
+        if self._endpoint_url:
+            remote["endpointurl"] = self._endpoint_url
+        return remote
+
+
+def remote_settings(url: str, endpoint_url: str = "") -> dict[str, Any]:
+    """DVC settings that put another remote in the place of the committed one, for a reader; written nowhere."""
+    if not url and not endpoint_url:
+        return {}
+    remote = {name: value for name, value in (("url", url), ("endpointurl", endpoint_url)) if value}
+    return {"core": {"remote": _REMOTE}, "remote": {_REMOTE: remote}}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """DVC logs advice for people at a shell, which would only mislead in a step's log."""
+    logger = logging.getLogger("dvc")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
