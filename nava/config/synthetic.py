@@ -22,6 +22,32 @@ class DefectCounts:
 
 
 @dataclass
+class CaseCounts:
+    """Files that each put one question to curation, at the picture sizes of real uploads; none in the demo.
+
+    The forms of a case take turns, so a count that is a multiple of its forms has each equally often.
+    """
+
+    transitions: int = 0  # films of several shots joined by hard cuts, fades through black and white, and dissolves
+    subtitled: int = 0  # burnt-in text: styles, bands, sizes, persistent and changing lines
+    synchronous: int = 0  # talk, dialogue and impacts whose sound is in time
+    shifted: int = 0  # the same with the sound early or late
+    families: int = 0  # music, singing, wind, rain, tones, silence
+    recordings: int = 0  # audio-only: one speaker, two speakers, music, singing, rain; WAV, FLAC, MP3, M4A
+    forms: int = 0  # sound files of unusual form: variable frame rate, rotated, 5.1, odd size, long GOP, MOV, MKV, WebM
+    rescaled: int = 0  # copies of films, decoded and encoded again: a smaller picture
+    recompressed: int = 0  # coarser
+    brightened: int = 0  # brighter
+    cropped: int = 0  # without their edge
+    mirrored: int = 0  # left and right exchanged
+    with_logo: int = 0  # with a broadcaster's mark in a corner
+    undecodable: int = 0  # empty, zeros, noise, text, HTML, a film without its index, a film's first bytes
+    damaged: int = 0  # many packets zeroed or flipped
+    slightly_damaged: int = 0  # a single one: below any sensible threshold
+    spoilt: int = 0  # quiet, clipped, frozen, blurred, silent, without an audio track
+
+
+@dataclass
 class SyntheticConfig:
     """The generated corpus (values of the `demo` recipe: about 600 two-second clips).
 
@@ -37,6 +63,7 @@ class SyntheticConfig:
         fade_share: share of the transitions between clean shots that are fades; the others are hard cuts.
         sidecar_share: share of the files with speech that have a transcript beside them.
         defects: files with a defect.
+        cases: files of the labelled corpus, on which the accuracy of curation is measured.
         workers: processes that render; the result does not depend on it.
     """
 
@@ -51,12 +78,14 @@ class SyntheticConfig:
     fade_share: float = 0.05
     sidecar_share: float = 0.85
     defects: DefectCounts = field(default_factory=DefectCounts)
+    cases: CaseCounts = field(default_factory=CaseCounts)
     workers: int = field(default=2, metadata={"identity": False})
 
     def check(self) -> None:
         """Refuse values that no run could use. InputError names the setting and what it may be."""
         require_at_least(self, "synthetic", ("videos", "audio_files"), 0)
         require_at_least(self.defects, "synthetic.defects", (item.name for item in fields(self.defects)), 0)
+        require_at_least(self.cases, "synthetic.cases", (item.name for item in fields(self.cases)), 0)
         require_at_least(self, "synthetic", ("min_shots", "workers"), 1)
         allowed = f"at least synthetic.min_shots, {self.min_shots}"
         require(self.max_shots >= self.min_shots, "synthetic.max_shots", self.max_shots, allowed)

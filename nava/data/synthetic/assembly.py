@@ -1,15 +1,17 @@
 """Shots joined to a film with hard cuts and fades, and the truth about it; audio-only recordings."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from nava.data.synthetic import sound
+from nava.data.synthetic import sound, transitions
 from nava.data.synthetic.drawing import hash_distance
 from nava.data.synthetic.files import Film
 from nava.data.synthetic.labels import CutLabel, FileLabel, ShotLabel, UtteranceLabel, WordLabel
-from nava.data.synthetic.plan import FADE_S, FilePlan
+from nava.data.synthetic.plan import FilePlan, ShotPlan
 from nava.data.synthetic.shots import FLASH_GAP_S, Shot, render_shot
 from nava.data.synthetic.sound import PITCHES_HZ, Samples
-from nava.data.synthetic.speech import SENTENCES, VOICES, Utterance, speak
+from nava.data.synthetic.speech import SENTENCES, VOICES, Utterance, Voice, speak
 
 # Neighbours of a hard cut differ in this share of their hash bits. PySceneDetect's HashDetector cuts at 0.35.
 MIN_CUT_DISTANCE = 0.42
@@ -17,9 +19,14 @@ MAX_ATTEMPTS = 16
 _EDGE_S = 0.004
 
 
-def assemble(plan: FilePlan, rng: np.random.Generator) -> tuple[Film, FileLabel]:
-    """Render every shot of a video file and join them."""
+def assemble(plan: FilePlan, rng: np.random.Generator, joins: Sequence[str] = ()) -> tuple[Film, FileLabel]:
+    """Render every shot of a video file and join them.
+
+    Args:
+        joins: kind of each transition (`CutLabel.kind`); by default a fade where a shot has a tail, else a hard cut.
+    """
     stage = plan.stage
+    joins = joins or ["fade" if shot.tail_s else "hard" for shot in plan.shots[:-1]]
     shots = _render(plan, rng)
     starts = np.cumsum([0, *(len(shot.frames_THWC) for shot in shots)])
     label = FileLabel(plan.path, "video", defect=plan.defect)
@@ -28,11 +35,16 @@ def assemble(plan: FilePlan, rng: np.random.Generator) -> tuple[Film, FileLabel]
         first_sample, last_sample = (round(int(frame) / stage.fps * stage.sample_rate_hz) for frame in (first, last))
         audio_L = sound.fit_length(shot.audio_L, last_sample - first_sample)
         pieces.append(_to_channels(_soften_edges(audio_L, shot, stage.sample_rate_hz), shot, plan.channels))
-        _fade_picture(shot, float(stage.fps))
         start_s, end_s = float(first / stage.fps), float(last / stage.fps)
         label.shots.append(_shot_label(shot, start_s, end_s, int(first), int(last)))
         label.transcript += [utterance_label(part.utterance, start_s + part.start_s) for part in shot.speech]
-    label.cuts = [_cut(before, shot.start_s) for before, shot in zip(shots, label.shots[1:], strict=False)]
+    for kind, before, after in zip(joins, shots[:-1], shots[1:], strict=True):
+        counts = round(before.plan.tail_s * float(stage.fps)), round(after.plan.lead_s * float(stage.fps))
+        transitions.join(kind, before.frames_THWC, after.frames_THWC, *counts)
+    label.cuts = [
+        _cut(kind, shot.plan, after.start_s)
+        for kind, shot, after in zip(joins, shots[:-1], label.shots[1:], strict=True)
+    ]
     film = Film(
         np.concatenate([shot.frames_THWC for shot in shots]),
         stage.fps,
@@ -40,6 +52,15 @@ def assemble(plan: FilePlan, rng: np.random.Generator) -> tuple[Film, FileLabel]
         stage.sample_rate_hz,
     )
     return film, label
+
+
+def describe_film(label: FileLabel, film: Film) -> None:
+    """Write a film's form into its label."""
+    frames, height, width, _ = film.frames_THWC.shape
+    label.width, label.height, label.fps, label.frames = width, height, str(film.fps), frames
+    label.duration_s = round(float(frames / film.fps), 6)
+    if film.audio_CL is not None:
+        label.sample_rate_hz, label.channels = film.sample_rate_hz, len(film.audio_CL)
 
 
 def _render(plan: FilePlan, rng: np.random.Generator) -> list[Shot]:
@@ -78,19 +99,9 @@ def _to_channels(audio_L: Samples, shot: Shot, channels: int) -> Samples:
     return np.stack([audio_L * np.float32(left), audio_L * np.float32(right)])
 
 
-def _fade_picture(shot: Shot, fps: float) -> None:
-    frames_THWC = shot.frames_THWC
-    for length_s, part in ((shot.plan.lead_s, slice(None)), (shot.plan.tail_s, slice(None, None, -1))):
-        n_frames = round(length_s * fps)
-        gain_T = np.linspace(0.0, 1.0, n_frames, endpoint=False, dtype=np.float32)
-        view_THWC = frames_THWC[part][:n_frames]
-        view_THWC[:] = (view_THWC * gain_T[:, None, None, None]).astype(np.uint8)
-
-
-def _cut(before: Shot, time_s: float) -> CutLabel:
-    if before.plan.tail_s:
-        return CutLabel(round(time_s, 6), "fade", round(time_s - FADE_S, 6), round(time_s + FADE_S, 6))
-    return CutLabel(round(time_s, 6), "hard", round(time_s, 6), round(time_s, 6))
+def _cut(kind: str, before: ShotPlan, time_s: float) -> CutLabel:
+    half_s = before.tail_s
+    return CutLabel(round(time_s, 6), kind, round(time_s - half_s, 6), round(time_s + half_s, 6))
 
 
 def _shot_label(shot: Shot, start_s: float, end_s: float, first: int, last: int) -> ShotLabel:
@@ -100,7 +111,7 @@ def _shot_label(shot: Shot, start_s: float, end_s: float, first: int, last: int)
         end_s=round(end_s, 6),
         start_frame=first,
         end_frame=last,
-        colour="" if shot.plan.kind == "rain" else shot.plan.colour,
+        colour="" if shot.plan.kind in ("rain", "landscape") else shot.plan.colour,
         side=shot.side,
         pitch_hz=shot.pitch_hz,
         timbre=shot.timbre,
@@ -132,10 +143,10 @@ def record(plan: FilePlan, rng: np.random.Generator) -> tuple[Samples, FileLabel
     n_samples = round(duration_s * rate_hz)
     label = FileLabel(plan.path, "audio", defect=plan.defect)
     shot = ShotLabel(plan.sound, 0.0, duration_s, 0, 0)
-    if plan.sound == "speech":
+    if plan.sound in ("speech", "dialog"):
         samples_L = np.zeros(n_samples, np.float32)
-        label.transcript = _monologue(samples_L, rate_hz, rng)
-        shot.speakers = [label.transcript[0].speaker]
+        label.transcript = _converse(samples_L, rate_hz, _voices(plan.sound, rng), rng)
+        shot.speakers = sorted({part.speaker for part in label.transcript})
     elif plan.sound == "flash_tones":
         shot.pitch_hz = PITCHES_HZ[plan.variant % len(PITCHES_HZ)]
         shot.events_s = _tone_times(duration_s, rng)
@@ -144,6 +155,10 @@ def record(plan: FilePlan, rng: np.random.Generator) -> tuple[Samples, FileLabel
         notes = sound.compose(rng, duration_s)
         shot.events_s = [note.start_s for note in notes]
         samples_L = sound.play(notes, n_samples, rate_hz)
+    elif plan.sound == "singing":
+        notes = sound.compose_song(rng, duration_s)
+        shot.events_s = [note.start_s for note in notes]
+        samples_L = sound.sing(notes, n_samples, rate_hz)
     else:
         samples_L = sound.rain(rng, n_samples, rate_hz)
     label.shots = [shot]
@@ -158,14 +173,21 @@ def _tone_times(duration_s: float, rng: np.random.Generator) -> list[float]:
     return times
 
 
-def _monologue(samples_L: Samples, rate_hz: int, rng: np.random.Generator) -> list[UtteranceLabel]:
-    """One speaker says different sentences until the time is up."""
-    voice = VOICES[int(rng.integers(len(VOICES)))]
+def _voices(kind: str, rng: np.random.Generator) -> list[Voice]:
+    if kind == "speech":
+        return [VOICES[int(rng.integers(len(VOICES)))]]
+    return [VOICES[int(i)] for i in rng.permutation(len(VOICES))[:2]]
+
+
+def _converse(
+    samples_L: Samples, rate_hz: int, voices: Sequence[Voice], rng: np.random.Generator
+) -> list[UtteranceLabel]:
+    """The speakers take turns to say different sentences until the time is up."""
     transcript: list[UtteranceLabel] = []
     time_s = 0.1
-    for position in rng.permutation(len(SENTENCES)):
-        utterance = speak(SENTENCES[int(position)], voice, seed=int(rng.integers(1, 2**31)))
-        if transcript and time_s + utterance.duration_s > len(samples_L) / rate_hz:
+    for turn, position in enumerate(rng.permutation(len(SENTENCES))):
+        utterance = speak(SENTENCES[int(position)], voices[turn % len(voices)], seed=int(rng.integers(1, 2**31)))
+        if len(transcript) >= len(voices) and time_s + utterance.duration_s > len(samples_L) / rate_hz:
             break
         sound.mix_in(samples_L, sound.spoken(utterance, rate_hz), time_s, rate_hz)
         transcript.append(utterance_label(utterance, time_s))

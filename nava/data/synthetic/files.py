@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 
 from nava.data.synthetic.sound import Samples
 
-_BIT_EXACT = {"fflags": "+bitexact"}
-_AUDIO_CODECS = {"wav": ("pcm_s16le", "s16"), "flac": ("flac", "s16"), "mp3": ("libmp3lame", "fltp")}
+BIT_EXACT = {"fflags": "+bitexact"}
+_AUDIO_CODECS = {
+    "wav": ("pcm_s16le", "s16"),
+    "flac": ("flac", "s16"),
+    "mp3": ("libmp3lame", "fltp"),
+    "m4a": ("aac", "fltp"),
+}
 _BLOCK = 1024  # samples to a call, an AAC frame
 
 
@@ -32,7 +37,7 @@ class Film:
 
 
 def _layout(channels: int) -> str:
-    return {1: "mono", 2: "stereo"}[channels]
+    return {1: "mono", 2: "stereo", 6: "5.1"}[channels]
 
 
 def write_mp4(path: Path, film: Film, crf: int = 20, front_index: bool = False) -> None:
@@ -46,7 +51,7 @@ def write_mp4(path: Path, film: Film, crf: int = 20, front_index: bool = False) 
         front_index: put the index before the media, so that the beginning of a cut file still plays.
     """
     movflags = {"movflags": "+faststart"} if front_index else {}
-    with av.open(str(path), "w", format="mp4", options=_BIT_EXACT | movflags) as container:
+    with av.open(str(path), "w", format="mp4", options=BIT_EXACT | movflags) as container:
         options = {"preset": "veryfast", "crf": str(crf), "threads": "1", "x264-params": "cpu-independent=1"}
         video: Any = container.add_stream("libx264", rate=film.fps, options=options)
         _, video.height, video.width, _ = film.frames_THWC.shape
@@ -62,14 +67,17 @@ def write_mp4(path: Path, film: Film, crf: int = 20, front_index: bool = False) 
             container.mux(video.encode(av.VideoFrame.from_ndarray(frame_HWC, format="rgb24")))
         container.mux(video.encode(None))
         if audio is not None and film.audio_CL is not None:
-            _encode_audio(container, audio, film.audio_CL, film.sample_rate_hz, "fltp")
+            encode_audio(container, audio, film.audio_CL, film.sample_rate_hz, "fltp")
 
 
-def _encode_audio(container: Any, stream: Any, audio_CL: Samples, sample_rate_hz: int, sample_format: str) -> None:
+def encode_audio(container: Any, stream: Any, audio_CL: Samples, sample_rate_hz: int, sample_format: str) -> None:
+    """Encode float samples in the format that the codec takes: `fltp` one plane per channel, `flt` and `s16` packed."""
     for start in range(0, audio_CL.shape[1], _BLOCK):
         block: NDArray[Any] = np.ascontiguousarray(audio_CL[:, start : start + _BLOCK])
         if sample_format == "s16":
             block = (np.clip(block, -1.0, 1.0) * 32767.0).round().astype(np.int16).T.reshape(1, -1)
+        elif sample_format == "flt":
+            block = np.ascontiguousarray(block.T.reshape(1, -1))
         frame = av.AudioFrame.from_ndarray(block, format=sample_format, layout=_layout(len(audio_CL)))
         frame.sample_rate, frame.pts, frame.time_base = sample_rate_hz, start, Fraction(1, sample_rate_hz)
         container.mux(stream.encode(frame))
@@ -77,13 +85,13 @@ def _encode_audio(container: Any, stream: Any, audio_CL: Samples, sample_rate_hz
 
 
 def write_audio(path: Path, audio_CL: Samples, sample_rate_hz: int) -> None:
-    """Write WAV, FLAC or MP3, by the path's suffix."""
+    """Write WAV, FLAC, MP3 or M4A, by the path's suffix."""
     suffix = path.suffix.removeprefix(".")
     codec, sample_format = _AUDIO_CODECS[suffix]
-    with av.open(str(path), "w", format=suffix, options=_BIT_EXACT) as container:
+    with av.open(str(path), "w", format="ipod" if suffix == "m4a" else suffix, options=BIT_EXACT) as container:
         stream: Any = container.add_stream(codec, rate=sample_rate_hz, layout=_layout(len(audio_CL)))
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
-        _encode_audio(container, stream, audio_CL, sample_rate_hz, sample_format)
+        encode_audio(container, stream, audio_CL, sample_rate_hz, sample_format)
 
 
 def read_film(path: Path) -> Film:

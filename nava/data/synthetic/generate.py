@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from nava.config.synthetic import SyntheticConfig
-from nava.data.synthetic import defects
-from nava.data.synthetic.assembly import assemble, record
-from nava.data.synthetic.files import Film, read_film, write_audio, write_mp4
+from nava.data.synthetic import case_plan, cases, defects
+from nava.data.synthetic.assembly import assemble, describe_film, record
+from nava.data.synthetic.case_plan import CasePlan, plan_cases
+from nava.data.synthetic.files import read_film, write_audio, write_mp4
 from nava.data.synthetic.labels import FileLabel, file_label, webvtt, write_labels
 from nava.data.synthetic.plan import FilePlan, plan_corpus
 from nava.data.synthetic.speech import require_espeak
@@ -42,13 +43,14 @@ def generate(out_dir: Path, config: SyntheticConfig, seed: int, progress: Progre
         InputError: espeak-ng is missing, a setting is out of range, or the folder holds other files.
     """
     require_espeak()
-    plans = plan_corpus(config, seed)
+    plans = [*plan_corpus(config, seed), *plan_cases(config, seed)]
+    # Copies come after the files they are copies of.
+    plans.sort(key=lambda plan: bool(plan.copy_of))
     media = out_dir / MEDIA_DIR
     _remove_partial_files(out_dir)
     _refuse_foreign_files(media, plans)
     waiting = [plan for plan in plans if _finished(out_dir, plan) is None]
     report = progress or Progress()
-    # Copies come after the files they are copies of.
     rounds = (list(group) for _, group in groupby(waiting, key=lambda plan: bool(plan.copy_of)))
     done = (path for group in rounds for path in _render_all(out_dir, group, config.workers))
     for _ in report(done, total=len(waiting), label="source files"):
@@ -127,16 +129,8 @@ def render_file(out_dir: Path, plan: FilePlan) -> str:
     Returns:
         The file's path in the media folder.
     """
-    rng = np.random.default_rng([plan.seed, 1, plan.index])
     path = out_dir / MEDIA_DIR / plan.path
-    if plan.modality == "none":
-        label = _write_garbage(path, plan, rng)
-    elif plan.modality == "audio":
-        label = _write_recording(path, plan, rng)
-    elif plan.copy_of:
-        label = _write_copy(path, plan, out_dir)
-    else:
-        label = _write_video(path, plan, rng)
+    label = _write_case(path, plan, out_dir) if isinstance(plan, CasePlan) else _write(path, plan, out_dir)
     label.sha256 = sha256_file(path)
     sidecar = path.with_suffix(".vtt")
     if plan.sidecar and label.transcript:
@@ -148,19 +142,33 @@ def render_file(out_dir: Path, plan: FilePlan) -> str:
     return plan.path
 
 
-def _describe(label: FileLabel, film: Film) -> None:
-    frames, height, width, _ = film.frames_THWC.shape
-    label.width, label.height, label.fps, label.frames = width, height, str(film.fps), frames
-    label.duration_s = round(float(frames / film.fps), 6)
-    if film.audio_CL is not None:
-        label.sample_rate_hz, label.channels = film.sample_rate_hz, len(film.audio_CL)
+def _write(path: Path, plan: FilePlan, out_dir: Path) -> FileLabel:
+    rng = np.random.default_rng([plan.seed, 1, plan.index])
+    if plan.modality == "none":
+        return _write_garbage(path, plan, rng)
+    if plan.modality == "audio":
+        return _write_recording(path, plan, rng)
+    return _write_copy(path, plan, out_dir) if plan.copy_of else _write_video(path, plan, rng)
+
+
+def _write_case(path: Path, plan: CasePlan, out_dir: Path) -> FileLabel:
+    rng = np.random.default_rng([plan.seed, case_plan.RANDOM_STREAM, plan.index])
+    if plan.modality == "audio":
+        return _write_recording(path, plan, rng)
+    if plan.copy_of:
+        return cases.write_copy(path, plan, out_dir / MEDIA_DIR / plan.copy_of, _label_of(out_dir, plan.copy_of))
+    return cases.write_case(path, plan, rng)
+
+
+def _label_of(out_dir: Path, path: str) -> FileLabel:
+    return file_label(read_json(_truth_path(out_dir, path))["label"])
 
 
 def _write_video(path: Path, plan: FilePlan, rng: np.random.Generator) -> FileLabel:
     film, label = assemble(plan, rng)
     if plan.defect in defects.FILM_DEFECTS:
         film = defects.FILM_DEFECTS[plan.defect](film, label, plan.variant, rng)
-    _describe(label, film)
+    describe_film(label, film)
     with atomic_file(path) as partial:
         if plan.defect == "truncated":
             front_index = plan.variant % 2 == 1
@@ -174,7 +182,7 @@ def _write_video(path: Path, plan: FilePlan, rng: np.random.Generator) -> FileLa
 
 def _write_copy(path: Path, plan: FilePlan, out_dir: Path) -> FileLabel:
     """Decode the original and encode it again: a true near-duplicate, with the original's truth."""
-    label = file_label(read_json(_truth_path(out_dir, plan.copy_of))["label"])
+    label = _label_of(out_dir, plan.copy_of)
     film, crf, change = defects.re_encode(read_film(out_dir / MEDIA_DIR / plan.copy_of), plan.variant)
     label.path, label.defect, label.detail, label.duplicate_of, label.sidecar = (
         plan.path,
@@ -183,7 +191,7 @@ def _write_copy(path: Path, plan: FilePlan, out_dir: Path) -> FileLabel:
         plan.copy_of,
         "",
     )
-    _describe(label, film)
+    describe_film(label, film)
     with atomic_file(path) as partial:
         write_mp4(partial, film, crf)
     return label

@@ -14,6 +14,27 @@ from nava.runtime.storage import write_text
 SCHEMA_VERSION = 1
 LABELS_NAME = "labels.jsonl"
 
+_UNREADABLE = ("undecodable", "truncated", "damaged", "not_media")
+# How curation should end the records of a file with each defect: the status, and the reasons it may give. A subtitled
+# clip may be kept without the band of its text; what becomes of an altered copy is reported, not judged.
+EXPECTED_OUTCOMES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "": ("kept", ()),
+    "slightly_damaged": ("kept", ()),
+    "altered_copy": ("", ()),
+    "subtitled": ("dropped", ("subtitle_text",)),
+    "shifted": ("dropped", ("audio_video_offset",)),
+    "near_duplicate": ("dropped", ("near_duplicate",)),
+    "quiet": ("dropped", ("too_quiet", "silent")),
+    "clipped": ("dropped", ("clipped_audio",)),
+    "static": ("dropped", ("static_picture",)),
+    "blurred": ("dropped", ("blurred",)),
+    "silent": ("dropped", ("silent",)),
+    "without_audio": ("dropped", ("no_audio_track",)),
+    "truncated": ("quarantined", _UNREADABLE),
+    "garbage": ("quarantined", _UNREADABLE),
+    "damaged": ("quarantined", ("damaged", "truncated", "undecodable")),
+}
+
 
 @dataclass
 class WordLabel:
@@ -38,7 +59,10 @@ class UtteranceLabel:
 
 @dataclass
 class CutLabel:
-    """A transition: `hard` happens between two frames; a `fade` covers [start_s, end_s] through black."""
+    """A transition: `hard` happens between two frames; the others cover [start_s, end_s].
+
+    A `fade` goes through black, a `fade_white` through white; in a `dissolve` both shots are seen at once.
+    """
 
     time_s: float
     kind: str
@@ -80,10 +104,11 @@ class FileLabel:
     Attributes:
         path: relative to the media folder.
         modality: `video`, `audio`, or `none` for garbage.
-        defect: key of `DefectCounts`, or empty for a clean file.
+        defect: key of `EXPECTED_OUTCOMES`, or empty for a clean file.
         detail: the form of the defect.
         av_offset_s: by how much the sound comes late; negative is early.
-        duplicate_of: path of the file this is a re-encoded copy of, or empty.
+        duplicate_of: path of the file this is a decoded, changed and re-encoded copy of, or empty; `detail` names the
+            change.
         sidecar: path of the transcript, or empty; the transcript below is complete either way.
     """
 

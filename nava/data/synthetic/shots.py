@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nava.data.synthetic import sound
-from nava.data.synthetic.drawing import FloatArray, Frames, Stage, dark_gradient, paint_ellipse, rgb, room, still
+from nava.data.synthetic.drawing import (
+    FloatArray,
+    Frames,
+    Stage,
+    dark_gradient,
+    landscape,
+    paint_ellipse,
+    rgb,
+    room,
+    still,
+)
 from nava.data.synthetic.plan import ShotPlan
 from nava.data.synthetic.sound import Samples
 from nava.data.synthetic.speech import SENTENCES, SHORT_SENTENCES, VOICES, Utterance, Voice, mouth_opening, speak
@@ -246,6 +256,31 @@ def _rain(stage: Stage, plan: ShotPlan, rng: np.random.Generator) -> Shot:
     return Shot(frames, sound.rain(rng, n_samples, stage.sample_rate_hz), plan)
 
 
+def _landscape(stage: Stage, plan: ShotPlan, rng: np.random.Generator) -> Shot:
+    """The camera pans across a textured view; the wind blows."""
+    _, times_T, n_samples = _lengths(stage, plan.min_duration_s)
+    speed = stage.width * rng.uniform(0.08, 0.25)
+    travel_T = speed * (times_T if plan.side == "left" else times_T[-1] - times_T)
+    view = landscape(stage, stage.width + int(np.ceil(travel_T.max())) + 1, rng).astype(np.uint8)
+    frames = np.stack([view[:, int(x) : int(x) + stage.width] for x in travel_T])
+    return Shot(frames, sound.wind(rng, n_samples, stage.sample_rate_hz), plan)
+
+
+def _singing(stage: Stage, plan: ShotPlan, rng: np.random.Generator) -> Shot:
+    """A face whose mouth opens anew with each note."""
+    n_frames, times_T, n_samples = _lengths(stage, plan.min_duration_s)
+    notes = sound.compose_song(rng, plan.min_duration_s)
+    starts = tuple(note.start_s for note in notes)
+    background = still(room(stage, rng), 1)[0]
+    x0, y0 = stage.corner
+    face = _Face(x0 + 0.5 * stage.side, y0 + 0.52 * stage.side, 0.42 * stage.side)
+    face.paint(background, rgb(plan.colour))
+    frames = still(background.astype(np.float32), n_frames)
+    for frame, opening in zip(frames, brightness(starts, times_T), strict=True):
+        face.paint_mouth(frame, 0.3 + 0.7 * float(opening))
+    return Shot(frames, sound.sing(notes, n_samples, stage.sample_rate_hz), plan, events_s=starts)
+
+
 def _silent(stage: Stage, plan: ShotPlan, rng: np.random.Generator) -> Shot:
     """A disc that swings without a sound."""
     n_frames, times_T, n_samples = _lengths(stage, plan.min_duration_s)
@@ -269,5 +304,7 @@ _RENDERERS: dict[str, Callable[[Stage, ShotPlan, np.random.Generator], Shot]] = 
     "music": _music,
     "tone": _tone,
     "rain": _rain,
+    "landscape": _landscape,
+    "singing": _singing,
     "silent": _silent,
 }

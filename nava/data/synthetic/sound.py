@@ -16,6 +16,8 @@ ROOM_NOISE_RMS = 0.0008
 FLASH_DECAY_PER_S = 9.0
 _KNOCK_DECAY_PER_S = 22.0
 _ATTACK_S = 0.002
+# The two lowest formants of ah, ee, oh, eh (Peterson and Barney 1952, rounded).
+_VOWEL_FORMANTS_HZ = ((730, 1090), (270, 2290), (570, 840), (530, 1840))
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,54 @@ def play(notes: Sequence[Note], n_samples: int, rate_hz: int) -> Samples:
             partials = {note.frequency_hz: 0.6, 2 * note.frequency_hz: 0.25, 3 * note.frequency_hz: 0.15}
             samples[start : start + length] += struck([0.0], partials, 6.0, length, rate_hz, peak=0.45)
     return samples
+
+
+def compose_song(rng: np.random.Generator, duration_s: float) -> list[Note]:
+    """A slow melody for a voice: notes of 0.35 to 0.9 s, each begun when the one before ends."""
+    root_hz = 180.0 * 2.0 ** (rng.integers(0, 10) / 12.0)
+    scale = np.array([0, 2, 4, 5, 7, 9, 11])
+    notes, time_s, degree = [], float(rng.uniform(0.05, 0.15)), int(rng.integers(len(scale)))
+    while time_s < duration_s - 0.3:
+        degree = int(np.clip(degree + rng.integers(-2, 3), 0, len(scale) - 1))
+        notes.append(Note(round(time_s, 4), degree, float(root_hz * 2.0 ** (scale[degree] / 12.0))))
+        time_s += float(rng.uniform(0.35, 0.9))
+    return notes
+
+
+def sing(notes: Sequence[Note], n_samples: int, rate_hz: int) -> Samples:
+    """A voice on vowels: harmonics shaped by two formants, with vibrato, gliding from note to note."""
+    times_L = np.arange(n_samples) / rate_hz
+    starts = np.array([note.start_s for note in notes])
+    index_L = np.clip(np.searchsorted(starts, times_L, side="right") - 1, 0, len(notes) - 1)
+    since_L = times_L - starts[index_L]
+    pitch_L = np.array([note.frequency_hz for note in notes])[index_L]
+    smooth = max(1, round(0.03 * rate_hz))
+    pitch_L = np.convolve(
+        np.pad(pitch_L, (smooth // 2, smooth - 1 - smooth // 2), mode="edge"), np.full(smooth, 1 / smooth), "valid"
+    )
+    pitch_L = pitch_L * (1.0 + 0.015 * np.sin(2.0 * np.pi * 5.5 * times_L))
+    phase_L = 2.0 * np.pi * np.cumsum(pitch_L) / rate_hz
+    formants = np.array([_VOWEL_FORMANTS_HZ[number % len(_VOWEL_FORMANTS_HZ)] for number in range(len(notes))])[index_L]
+    voice_L = np.zeros(n_samples)
+    for harmonic in range(1, 25):
+        hz_L = harmonic * pitch_L
+        weight_L = np.exp(-(((hz_L - formants[:, 0]) / 220.0) ** 2)) + 0.5 * np.exp(
+            -(((hz_L - formants[:, 1]) / 320.0) ** 2)
+        )
+        voice_L += np.where(hz_L < 0.45 * rate_hz, (weight_L + 0.05) / harmonic**0.5, 0.0) * np.sin(harmonic * phase_L)
+    envelope_L = np.minimum(since_L / 0.06, 1.0) * (times_L >= starts[0])
+    voice_L *= 0.6 + 0.4 * envelope_L if len(notes) > 1 else envelope_L
+    voice_L *= np.minimum(np.maximum(times_L - starts[0], 0.0) / 0.06, 1.0)
+    return np.asarray(0.15 / max(float(np.sqrt(np.mean(voice_L**2))), 1e-6) * voice_L, dtype=np.float32)
+
+
+def wind(rng: np.random.Generator, n_samples: int, rate_hz: int) -> Samples:
+    """Low noise that swells and sinks without an onset."""
+    spectrum = np.fft.rfft(rng.standard_normal(n_samples))
+    frequency_hz = np.fft.rfftfreq(n_samples, 1.0 / rate_hz)
+    noise_L = np.fft.irfft(spectrum / (1.0 + (frequency_hz / 250.0) ** 2), n_samples)
+    swell_L = 1.0 + 0.5 * np.sin(2.0 * np.pi * (rng.uniform(0.2, 0.4) * np.arange(n_samples) / rate_hz + rng.uniform()))
+    return np.asarray(0.05 * swell_L * noise_L / max(float(noise_L.std()), 1e-9), dtype=np.float32)
 
 
 def gliding_tone(frequency_L: NDArray[np.float64], rate_hz: int, peak: float = 0.25) -> Samples:
