@@ -27,7 +27,7 @@ class DuplicateConfig:
     max_clusters: int = 65_536
     training_clips_per_cluster: int = 64
     kmeans_iterations: int = 10
-    probes: int = 2  # clusters that a clip near a border is compared in
+    probes: int = 3  # clusters that a clip near borders is compared in, at most
     max_candidates: int = 256  # better clips that one clip is compared with frame by frame, per cluster
 
     def check(self) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from nava.config.duplicates import DuplicateConfig
 from nava.data.duplicates.clustering import (
@@ -16,16 +15,19 @@ from nava.data.duplicates.clustering import (
     Halves,
     Integers,
     Partition,
-    assign,
     cluster_count,
+    float32_tensor,
+    in_threads,
+    partition_shards,
     sample_embeddings,
     train_centroids,
-    write_partition,
 )
 
-_BLOCK_ROWS, _BLOCK_COLUMNS = 1024, 8192  # 32 MB of cosines at once
+_BLOCK_ROWS, _BLOCK_COLUMNS = 512, 8192  # 16 MB of cosines at once
 _SLACK = 1e-3  # float32 proposes, float64 decides: the result does not depend on how rows fall into blocks
 _EXACT_PAIRS = 1 << 14
+
+BlockSearch = Callable[[int], tuple[Integers, Integers]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,13 @@ class ClosePairs:
         return cls(pairs[0], pairs[1], np.concatenate([part.cosine for part in parts])[first])
 
 
-def close_pairs(shard: EmbeddingShard, settled: int, min_cosine: float, max_candidates: int) -> ClosePairs:
+def close_pairs(
+    shard: EmbeddingShard,
+    settled: int,
+    min_cosine: float,
+    max_candidates: int,
+    run: Callable[[BlockSearch, Iterable[int]], Iterable[tuple[Integers, Integers]]] = map,
+) -> ClosePairs:
     """Pairs inside one cluster with a cosine of at least `min_cosine`.
 
     Args:
@@ -58,18 +66,20 @@ def close_pairs(shard: EmbeddingShard, settled: int, min_cosine: float, max_cand
         min_cosine: of a pair.
         max_candidates: a clip has at most so many pairs with better ones, the best are taken. It bounds the pairs of a
             cluster of copies, which are quadratic in their number.
+        run: how blocks of rows are searched: one after another, or by `in_threads` where there is but one cluster.
 
     Returns:
         Pairs whose later clip is not settled.
     """
     first = int(np.searchsorted(shard.ranks, settled))
-    rows, columns = [], []
-    for start in range(first, len(shard.ranks), _BLOCK_ROWS):
+
+    def search_rows(start: int) -> tuple[Integers, Integers]:
         stop = min(start + _BLOCK_ROWS, len(shard.ranks))
-        found = _search_rows(shard.embeddings, start, stop, min_cosine - _SLACK, max_candidates)
-        rows.append(found[0])
-        columns.append(found[1])
-    row, column = (np.concatenate([np.empty(0, np.int64), *parts]) for parts in (rows, columns))
+        return _search_rows(shard.embeddings, start, stop, min_cosine - _SLACK, max_candidates)
+
+    none = np.empty(0, np.int64)
+    found = [(none, none), *run(search_rows, range(first, len(shard.ranks), _BLOCK_ROWS))]
+    row, column = (np.concatenate([block[side] for block in found]) for side in (0, 1))
     cosine = exact_cosine(shard.embeddings, row, column)
     kept = cosine >= min_cosine
     return ClosePairs(shard.ranks[row[kept]], shard.ranks[column[kept]], cosine[kept])
@@ -77,14 +87,14 @@ def close_pairs(shard: EmbeddingShard, settled: int, min_cosine: float, max_cand
 
 def _search_rows(embeddings_ND: Halves, start: int, stop: int, least: float, most: int) -> tuple[Integers, Integers]:
     """(row, column) of pairs whose row is in [start, stop) and whose column comes before it."""
-    block = torch.from_numpy(embeddings_ND[start:stop].astype(np.float32))
+    block = float32_tensor(embeddings_ND[start:stop])
     counts = np.zeros(stop - start, np.int64)
     rows, columns = [], []
     for left in range(0, stop, _BLOCK_COLUMNS):
         right = min(left + _BLOCK_COLUMNS, stop)
-        cosine = block @ torch.from_numpy(embeddings_ND[left:right].astype(np.float32)).T
-        row, column = (cosine >= least).nonzero(as_tuple=True)
-        row_P, column_P = row.numpy(), column.numpy() + left
+        cosine = block @ float32_tensor(embeddings_ND[left:right]).T
+        row_P, column_P = np.divmod(np.flatnonzero((cosine >= least).numpy()), right - left)
+        column_P += left
         before = column_P < row_P + start
         row_P, column_P = row_P[before], column_P[before]
         # Rows come in order, so a pair's place among those of its row is its distance from the row's first pair.
@@ -128,24 +138,25 @@ def search(
         Pairs, and int64 [N], the home cluster by rank.
     """
     total = sum(len(shard.ranks) for shard in shards)
-    home = np.zeros(total, np.int64)
     clusters = cluster_count(total - settled, total, config)
     if clusters == 1:
         whole = _in_order(shards)
-        return ClosePairs.join([close_pairs(whole, settled, min_cosine, config.max_candidates)]), home
+        found = close_pairs(whole, settled, min_cosine, config.max_candidates, in_threads)
+        return ClosePairs.join([found]), np.zeros(total, np.int64)
     sample_ND = sample_embeddings(shards, clusters * config.training_clips_per_cluster, seed=0)
     centroids_KD = train_centroids(sample_ND, clusters, config.kmeans_iterations, seed=0)
-    paths = [folder / f"{number:05d}.safetensors" for number in range(len(shards))]
-    for path, shard in zip(paths, shards, strict=True):
-        assignment = assign(shard.embeddings, centroids_KD, config.probes, min_cosine)
-        home[shard.ranks] = assignment.home
-        write_partition(path, shard, assignment, len(centroids_KD))
-    partition = Partition(paths)
-    found = [
-        close_pairs(partition.cluster(number), settled, min_cosine, config.max_candidates)
-        for number in range(len(centroids_KD))
-    ]
-    return ClosePairs.join(found), home
+    partition, home = partition_shards(shards, centroids_KD, config.probes, min_cosine, folder)
+    return pairs_of_clusters(partition, settled, min_cosine, config.max_candidates), home
+
+
+def pairs_of_clusters(partition: Partition, settled: int, min_cosine: float, max_candidates: int) -> ClosePairs:
+    """The close pairs of every cluster; arguments as of `close_pairs`."""
+    return ClosePairs.join(
+        in_threads(
+            lambda number: close_pairs(partition.cluster(number), settled, min_cosine, max_candidates),
+            range(partition.clusters),
+        )
+    )
 
 
 def _in_order(shards: Sequence[EmbeddingShard]) -> EmbeddingShard:
