@@ -8,12 +8,12 @@ clock, of two seconds). A file server's clock may not be behind this machine's b
 
 import hashlib
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from time import time_ns
 
 from nava.data.media_root import FileState, MediaRoot
 from nava.runtime.errors import InputError
@@ -125,7 +125,7 @@ def _state(root: MediaRoot, path: str) -> FileState:
 
 def _hash(root: MediaRoot, path: str, state: FileState) -> tuple[str, bool]:
     """The hash of a file, and whether its state will tell it from any other content."""
-    started_ns = time.time_ns()
+    started_ns = time_ns()
     digest = hashlib.sha256()
     with root.open(path) as file:
         while block := file.read(CHUNK_BYTES):

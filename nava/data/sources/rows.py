@@ -105,13 +105,12 @@ def gather(
 def _candidate(candidate: Candidate, mentions: list[Mention], problems: Problems) -> tuple[Candidate, list[Row]]:
     facts, segments, repeated = mentions[0].facts, {}, []
     for position, mention in enumerate(mentions):
-        if mention.facts != facts:
-            name = next(name for name in facts if mention.facts.get(name) != facts[name])
+        if (mention.segment is None) != (mentions[0].segment is None):
+            problem = f"{mentions[0].row} and this row name the same file, one the whole of it and one a span"
+            problems.add(mention.row, RowError(problem))
+        elif mention.facts != facts:
+            name = next(name for name in facts if mention.facts[name] != facts[name])
             problems.add(mention.row, RowError(f"field '{name}' differs from {mentions[0].row}, on the same file"))
-        elif (mention.segment is None) != (mentions[0].segment is None):
-            problems.add(
-                mention.row, RowError(f"the whole of a file of which another row ({mentions[0].row}) is a span")
-            )
         elif mention.segment in segments or (mention.segment is None and position):
             repeated.append(mention.row)
         elif mention.segment is not None:
