@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -125,7 +126,9 @@ class BucketRoot(MediaRoot):
 
 def file_state(info: dict[str, Any]) -> FileState:
     """The state of an object, from what fsspec says of it."""
-    version = "".join(content_version(info).values())
+    # Some stores tell a time as a number in a listing and as a date when asked for one object.
+    plain = {name: value.timestamp() if isinstance(value, datetime) else value for name, value in info.items()}
+    version = "".join(content_version(plain).values())
     return FileState(int(info.get("size") or 0), version.strip('"'))
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from nava.data.media_root import BucketRoot, FolderRoot, media_root, readable_folder
+from nava.data.media_root import BucketRoot, FolderRoot, file_state, media_root, readable_folder
 from nava.runtime.errors import InputError
 from tests.data.conftest import fill
 
@@ -75,6 +75,13 @@ def test_an_object_put_again_has_another_state(memory_bucket):
     before = media_root(memory_bucket).state("a.wav")
     fill(memory_bucket, {"a.wav": b"two"})
     assert media_root(memory_bucket).state("a.wav") != before
+
+
+def test_a_listing_and_a_question_tell_the_same_state(memory_bucket):
+    fill(memory_bucket, {"a.wav": b"one"})
+    root = media_root(memory_bucket)
+    filesystem, base = root.filesystem()
+    assert file_state(filesystem.find(base, detail=True)[f"{base}/a.wav"]) == root.state("a.wav")
 
 
 def test_files_of_both_kinds_are_opened(tmp_path, memory_bucket):

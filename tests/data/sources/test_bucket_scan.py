@@ -83,15 +83,12 @@ def test_a_bucket_that_is_not_there_is_a_clear_error(s3_bucket, s3_endpoint):
         scan_bucket(media_root("s3://no-such-bucket-of-nava/raw", s3_endpoint))
 
 
-def test_wrong_credentials_are_a_clear_error_without_the_secret(s3_bucket, monkeypatch):
-    class Denied(PermissionError):
-        pass
-
+def test_a_store_that_denies_is_a_clear_error(s3_bucket, monkeypatch):
     root = media_root(s3_bucket)
     filesystem, _ = root.filesystem()
 
     def deny(self, path, detail):
-        raise Denied("Access Denied")
+        raise PermissionError("Access Denied")
 
     monkeypatch.setattr(type(filesystem), "find", deny)
     with pytest.raises(InputError, match=r"s3://media-\w+/raw cannot be read: Access Denied"):

@@ -92,7 +92,7 @@ def test_a_missing_table_is_refused(tmp_path):
 
 @pytest.mark.parametrize("value", ["x", "nan", "inf", True, [1], "1,5"])
 def test_a_number_is_finite_and_a_number(value):
-    with pytest.raises(RowError, match="field 'start_s' is .* it must be a number"):
+    with pytest.raises(RowError, match=r"field 'start_s' is .* it must be a number"):
         Row("t.csv", 1, {"start_s": value}).number_of("start_s")
 
 

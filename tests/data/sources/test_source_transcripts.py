@@ -1,15 +1,14 @@
 import pytest
 
-from nava.data.speech.transcript import parse_transcript
 from nava.data.media_root import FolderRoot, media_root
 from nava.data.sources.transcripts import MAX_TRANSCRIPT_BYTES, Cue, read_webvtt, webvtt
+from nava.data.speech.transcript import parse_transcript
 from tests.data.conftest import fill
 
 
 def test_what_is_written_is_what_curation_reads(tmp_path):
     cues = [Cue("Ada", 0.25, 1.5, "Look at\nthat."), Cue("Bob <b>", 3661.0, 3662.0, "No & never --> <v Eve>mine")]
-    (tmp_path / "a.vtt").write_text(webvtt(cues))
-    first, second = read_transcript(tmp_path / "a.vtt")
+    first, second = parse_transcript(webvtt(cues))
     assert (first.speaker, first.text, first.words[0].t0_s, first.words[-1].t1_s) == ("Ada", "Look at that.", 0.25, 1.5)
     assert (second.speaker, second.text) == ("Bob b", "No never -- v Eve mine")
     assert second.words[0].t0_s == 3661.0

@@ -3,10 +3,10 @@ import json
 import pytest
 
 from nava.artifacts.source_manifest import IgnoreReason, Segment
-from nava.data.speech.transcript import parse_transcript
 from nava.data.media_root import FolderRoot
 from nava.data.sources.candidates import sort_names
 from nava.data.sources.ted import read_ted
+from nava.data.speech.transcript import parse_transcript
 from nava.runtime.errors import InputError
 
 STM = """;; a comment
@@ -34,8 +34,7 @@ def read(tmp_path, files, media):
 
 def spoken(tmp_path, transcript):
     """What curation reads out of a transcript."""
-    (tmp_path / "check.vtt").write_text(transcript)
-    return [(part.speaker, part.text, part.words[0].t0_s) for part in read_transcript(tmp_path / "check.vtt")]
+    return [(part.speaker, part.text, part.words[0].t0_s) for part in parse_transcript(transcript)]
 
 
 def test_a_talk_of_ted_lium_has_its_words_and_leaves_out_what_nobody_wrote_down(tmp_path):
