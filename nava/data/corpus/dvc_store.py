@@ -60,17 +60,44 @@ class DvcStore:
         with quiet():
             Repo.init(str(self.folder)).close()
 
-    def configure(self) -> bool:
-        """Write the remote into DVC's settings; True if it was another before."""
+    def configure(self) -> None:
+        """Write the remote into DVC's settings."""
         from dvc.repo import Repo
 
-        wanted = self._remote()
         with Repo(str(self.folder)) as dvc, dvc.config.edit("repo") as config:
-            before = dict(config.get("remote", {}).get(_REMOTE, {}))
             config["core"] = {"analytics": False, "autostage": False, "check_update": False, "remote": _REMOTE}
             config["cache"] = {"type": "reflink,hardlink,copy"}
-            config["remote"] = {_REMOTE: wanted}
-        return bool(before) and before != wanted
+            config["remote"] = {_REMOTE: self._remote()}
+
+    def is_moving(self) -> bool:
+        """Whether DVC's settings name another remote than the one that is wanted."""
+        from dvc.repo import Repo
+
+        with Repo(str(self.folder)) as dvc:
+            before = dvc.config.get("remote", {}).get(_REMOTE, {}).get("url")
+        return before is not None and str(before) not in (self.remote_url, str(Path(self.remote_url).absolute()))
+
+    def move(self, hashes: Iterable[str]) -> None:
+        """Copy objects, named by DVC's hash, from the remote in DVC's settings to the one that is wanted.
+
+        Raises:
+            InputError: the old remote and the cache lack something, or the new one cannot be written.
+        """
+        from dvc.repo import Repo
+        from dvc_data.hashfile.hash_info import HashInfo
+
+        wanted = [HashInfo("md5", md5) for md5 in sorted(set(hashes))]
+        settings = remote_settings(str(self.remote_url), self._endpoint_url)
+        with self._told():
+            with Repo(str(self.folder)) as dvc:
+                lacking = dvc.cloud.pull(wanted).failed
+            with Repo(str(self.folder), config=settings) as dvc:
+                lacking |= dvc.cloud.push(wanted).failed
+        if lacking:
+            raise InputError(
+                f"{len(lacking)} objects of old versions could not be copied to the new corpus remote "
+                f"{self.remote_url}; make the old remote reachable, or copy its objects and try again"
+            )
 
     def track(self, removed: Iterable[str]) -> str:
         """Track what the working copy adds or changes and no longer track `removed`; returns DVC's hash of the whole.
@@ -90,23 +117,16 @@ class DvcStore:
             stage = dvc.add(targets)[0]
             return str(stage.outs[0].hash_info.value)
 
-    def push(self, *, every_version: bool = False) -> None:
-        """Copy to the remote what it lacks.
+    def push(self) -> None:
+        """Copy to the remote what it lacks of the tracked folder.
 
         Raises:
             InputError: the remote cannot be written.
         """
-        from dvc.exceptions import DvcException
         from dvc.repo import Repo
 
-        try:
-            with quiet(), Repo(str(self.folder)) as dvc:
-                dvc.push(all_tags=every_version)
-        except (DvcException, OSError) as error:
-            raise InputError(
-                f"the corpus remote {self.remote_url} cannot be written: {error}. Check corpus.remote_url, "
-                "corpus.remote_endpoint_url and the credentials in the environment (AWS_ACCESS_KEY_ID or AWS_PROFILE)."
-            ) from error
+        with self._told(), quiet(), Repo(str(self.folder)) as dvc:
+            dvc.push()
 
     def clear_working_copy(self) -> None:
         """Remove the working copy; cache and remote have it."""
@@ -121,6 +141,19 @@ class DvcStore:
                 for md5 in hashes:
                     if database.exists(md5):
                         database.delete(md5)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """One message for whatever DVC and the remote's file system raise."""
+        from dvc.exceptions import DvcException
+
+        try:
+            yield
+        except (DvcException, OSError) as error:
+            raise InputError(
+                f"the corpus remote {self.remote_url} cannot be written: {error}. Check corpus.remote_url, "
+                "corpus.remote_endpoint_url and the credentials in the environment (AWS_ACCESS_KEY_ID or AWS_PROFILE)."
+            ) from error
 
     def _remote(self) -> dict[str, str]:
         remote = {"url": self.remote_url}

@@ -25,7 +25,7 @@ from nava.data.corpus.dvc_store import CONFIG_FILES, TRACKED_FILE, DvcStore, qui
 from nava.data.corpus.forget_list import LIST_NAME, ForgetList
 from nava.data.corpus.history import VersionHistory
 from nava.data.corpus.packing import OpenMedia, PackingPlan, as_media, plan_shards, write_shard
-from nava.data.corpus.snapshot import OTHERS_NAME, SOURCES_NAME, CorpusSnapshot, open_snapshot, table_bytes
+from nava.data.corpus.snapshot import OTHERS_NAME, SOURCES_NAME, CorpusSnapshot, open_snapshot, read_purged, table_bytes
 from nava.runtime.errors import InputError
 from nava.runtime.handle import Handle
 from nava.runtime.storage import atomic_folder, write_bytes, write_json
@@ -110,12 +110,15 @@ class CorpusRepository:
         return [self._version(tag, commit) for tag, commit in self.history.tags().items()]
 
     def version_with(self, content_sha256: str) -> CorpusVersion | None:
-        """The version of this content; a commit that was killed before its tag becomes the version it was to be."""
-        for version in self.versions():
-            if version.content_sha256 == content_sha256:
-                return version
-        head, tags = self.history.head(), self.history.tags()
-        if head is None or head in tags.values():
+        """The newest version of this content, or None."""
+        versions = [version for version in self.versions() if version.content_sha256 == content_sha256]
+        return versions[-1] if versions else self.finish_killed(content_sha256)
+
+    def finish_killed(self, content_sha256: str) -> CorpusVersion | None:
+        """A commit of this content that was killed before its tag becomes the version it was meant to be."""
+        head = self.history.head()
+        # A commit that changes nothing but a list has no tag either, and repeats the record of the version before.
+        if head is None or head in self.history.tags().values() or self._repeats_record(head):
             return None
         if self._version("", head).content_sha256 != content_sha256:
             return None
@@ -125,6 +128,10 @@ class CorpusRepository:
         """Which sources may be in no version any more."""
         head = self.history.head()
         return ForgetList.parse(self.history.read(head, LIST_NAME) if head else None)
+
+    def purged(self) -> dict[str, list[str]]:
+        """The versions whose clips were deleted, with DVC's hashes of what was deleted."""
+        return read_purged(str(self.folder))
 
     def export(self, version: CorpusVersion, target: Path) -> Path:
         """The clips of a version as a folder: from DVC's cache, or from the remote what the cache lacks.
@@ -192,6 +199,10 @@ class CorpusRepository:
         self.store.clear_working_copy()
         return version
 
+    def commit_list(self, name: str, message: str) -> None:
+        """Commit a list of the repository (what is forgotten, what is purged), which makes no version."""
+        self.history.commit([name], f"{message}\n")
+
     def _write(self, content: CorpusContent, plan: PackingPlan, open_media: OpenMedia) -> None:
         """Put into the working copy what the version adds, and nothing else; finished shards are found again."""
         folder = self.store.working_copy
@@ -207,6 +218,10 @@ class CorpusRepository:
         write_bytes(folder / SOURCES_NAME, table_bytes(sources_table(content.sources())))
         write_bytes(folder / OTHERS_NAME, table_bytes(content.others))
         write_bytes(folder / MANIFEST_NAME, content.manifest_bytes)
+
+    def _repeats_record(self, commit: str) -> bool:
+        record = self.history.read(commit, RECORD_NAME)
+        return any(self.history.read(tagged, RECORD_NAME) == record for tagged in self.history.tags().values())
 
     def _next_tag(self) -> str:
         return f"v{len(self.history.tags()) + 1}"
@@ -232,8 +247,22 @@ class CorpusRepository:
                 porcelain.init(str(folder))
                 DvcStore(folder).initialize()
         self.history.remove_stale_locks()
-        if self.store.configure():
-            self.store.push(every_version=True)
+        if self.store.is_moving():
+            self.store.move(self._all_objects())
+            self.store.configure()
+            self.commit_list(".dvc/config", f"Remote {self.remote_url}")
+        else:
+            self.store.configure()
+
+    def _all_objects(self) -> set[str]:
+        """DVC's hashes of everything that a version has, but for what was purged."""
+        objects: set[str] = set()
+        purged = self.purged()
+        for version in self.versions():
+            if version.version not in purged:
+                with open_snapshot(self.folder, version.git_revision) as snapshot:
+                    objects |= set(snapshot.hashes().values())
+        return objects
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import re
 import uuid
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 OTHERS_NAME = "others.parquet"
 SOURCES_NAME = "sources.parquet"
+PURGED_NAME = "purged.json"
 _REVISION = re.compile(r"v[1-9][0-9]*|[0-9a-f]{7,40}")
 
 
@@ -186,9 +188,15 @@ class CorpusSnapshot:
             raise self._unavailable(str(error) or type(error).__name__) from error
 
     def _unavailable(self, problem: str) -> InputError:
+        if self.version.version in read_purged(self._place):
+            return InputError(
+                f"corpus {self.version.version} was purged: it held a source that had to be forgotten, and its clips "
+                "are deleted. Use a later version."
+            )
+        remote = f" {self.version.remote_url}" if self.version.remote_url else ""
         return InputError(
-            f"corpus {self.version.version} cannot be checked out from {self._place} or its remote "
-            f"{self.version.remote_url}: {problem}. Make the remote reachable, or run the step 'version' again."
+            f"corpus {self.version.version} cannot be checked out from {self._place} or its remote{remote}: {problem}. "
+            "Make the remote reachable, or run the step 'version' again."
         )
 
 
@@ -212,7 +220,8 @@ def open_snapshot(
     revision = version or newest_version(place)
     if not _REVISION.fullmatch(revision):
         raise InputError(f"{revision!r} is no corpus version; versions are called v1, v2, ...")
-    filesystem = _filesystem(place, revision, remote_settings(remote_url, remote_endpoint_url))
+    settings = remote_settings(remote_url, remote_endpoint_url) or _newest_settings(place)
+    filesystem = _filesystem(place, revision, settings)
     try:
         with quiet():
             yield CorpusSnapshot(filesystem, _record(filesystem, place, revision, remote_url), place)
@@ -244,6 +253,18 @@ def list_versions(repository: str) -> list[str]:
         raise InputError(f"there is no corpus repository at {repository}: {error}") from error
 
 
+def read_purged(repository: str) -> dict[str, list[str]]:
+    """The versions whose clips were deleted, with DVC's hashes of what was deleted."""
+    filesystem = _filesystem(repository, None, {})
+    try:
+        if not filesystem.isfile(f"/{PURGED_NAME}"):
+            return {}
+        versions: dict[str, list[str]] = json.loads(filesystem.cat_file(f"/{PURGED_NAME}"))["versions"]
+        return versions
+    finally:
+        filesystem.close()
+
+
 def media_columns(table: pa.Table) -> list[str]:
     """The columns of a manifest that name files of a clip which belong to a version: not the source, no thumbnail."""
     return [name for name in table.column_names if name.endswith("_path") and name not in _OTHER_PATHS]
@@ -262,7 +283,7 @@ def table_bytes(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def _filesystem(place: str, revision: str, settings: dict[str, Any]) -> DVCFileSystem:
+def _filesystem(place: str, revision: str | None, settings: dict[str, Any]) -> DVCFileSystem:
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
     from dvc.scm import CloneError
@@ -273,6 +294,18 @@ def _filesystem(place: str, revision: str, settings: dict[str, Any]) -> DVCFileS
     except (DvcException, CloneError, OSError) as error:
         raise InputError(f"corpus {revision} cannot be opened at {place}: {error}") from error
     return filesystem
+
+
+def _newest_settings(place: str) -> dict[str, Any]:
+    """The remote as the newest commit has it: that of an old version may have moved since."""
+    if Path(place).is_dir() and (Path(place) / ".dvc").is_dir():
+        return {}  # DVC takes that of the folder
+    filesystem = _filesystem(place, None, {})
+    try:
+        remotes = filesystem.repo.config.get("remote", {})
+        return {"remote": {name: dict(remote) for name, remote in remotes.items()}}
+    finally:
+        filesystem.close()
 
 
 def _record(filesystem: DVCFileSystem, place: str, revision: str, remote_url: str) -> CorpusVersion:
