@@ -12,7 +12,7 @@ media that are not there once for all their rows: nobody can mend a published fi
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from nava.data.media_root import MediaRoot
@@ -36,19 +36,21 @@ def read_koala(folder: MediaRoot, names: Iterable[str], root: MediaRoot, scan: M
         InputError: a file is no such table, or none of its rows can be used.
     """
     stems = {PurePosixPath(name).stem: name for name in reversed(scan.media)}
-    problems, mentions, rows = Problems(), [], 0
-    for name in names:
-        for row in read_rows(folder, name, REQUIRED, ()):
-            rows += 1
-            try:
-                mentions.append(_mention(row, stems))
-            except RowError as error:
-                problems.add(row, error)
-    if not mentions:
+    problems = Problems()
+    found, ignored = gather(_mentions(folder, names, stems, problems), scan, problems)
+    if not found and not ignored:
         problems.refuse()
         raise InputError(f"the metadata in {folder.uri} have no rows: nothing to ingest")
-    found, ignored = gather(mentions, scan, problems)
     return Candidates(root, found, [*ignored, *problems.ignored()])
+
+
+def _mentions(folder: MediaRoot, names: Iterable[str], stems: dict[str, str], problems: Problems) -> Iterator[Mention]:
+    for name in names:
+        for row in read_rows(folder, name, REQUIRED, ()):
+            try:
+                yield _mention(row, stems)
+            except RowError as error:
+                problems.add(row.place, error)
 
 
 def _mention(row: Row, stems: dict[str, str]) -> Mention:
@@ -62,9 +64,9 @@ def _mention(row: Row, stems: dict[str, str]) -> Mention:
     assert segment is not None, "both times are there"
     if clip in stems:
         # The operator has cut it already: the times are those of a video that is not here.
-        return Mention(row, stems[clip], None, {"hints": segment.hints})
+        return Mention(row.place, stems[clip], None, {"hints": segment.hints})
     video = match[1]
-    return Mention(row, stems.get(video, video), segment, {"hints": hints_text({"video": video})})
+    return Mention(row.place, stems.get(video, video), segment, {"hints": hints_text({"video": video})})
 
 
 def _times(row: Row) -> tuple[int, int]:

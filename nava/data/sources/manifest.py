@@ -10,6 +10,7 @@ Whoever wrote the file can mend it, so that one wrong row refuses the whole; a f
 
 import json
 import posixpath
+from collections.abc import Iterator
 from typing import Any
 
 from nava.artifacts.source_manifest import stays_inside
@@ -37,18 +38,20 @@ def read_manifest(folder: MediaRoot, name: str, root: MediaRoot, scan: MediaScan
     Raises:
         InputError: the file is no such table, or rows of it cannot be used; the message names file, row and field.
     """
-    problems, mentions = Problems(), []
+    problems = Problems()
+    found, ignored = gather(_mentions(folder, name, root, scan, problems), scan, problems)
+    problems.refuse()
+    if not found and not ignored:
+        raise InputError(f"{name} has no rows: nothing to ingest")
+    return Candidates(root, found, ignored)
+
+
+def _mentions(folder: MediaRoot, name: str, root: MediaRoot, scan: MediaScan, problems: Problems) -> Iterator[Mention]:
     for row in read_rows(folder, name, (), COLUMNS):
         try:
-            mentions.append(_mention(row, root, scan))
+            yield _mention(row, root, scan)
         except RowError as error:
-            problems.add(row, error)
-    problems.refuse()
-    if not mentions:
-        raise InputError(f"{name} has no rows: nothing to ingest")
-    found, ignored = gather(mentions, scan, problems)
-    problems.refuse()
-    return Candidates(root, found, ignored)
+            problems.add(row.place, error)
 
 
 def _mention(row: Row, root: MediaRoot, scan: MediaScan) -> Mention:
@@ -61,7 +64,7 @@ def _mention(row: Row, root: MediaRoot, scan: MediaScan) -> Mention:
         "weight": _weight(row),
         "sidecar_path": _transcript(row, scan) or scan.sidecars.get(path),
     }
-    return Mention(row, path, segment, facts if segment else facts | {"hints": hints_text(hints)})
+    return Mention(row.place, path, segment, facts if segment else facts | {"hints": hints_text(hints)})
 
 
 def media_path(row: Row, root: MediaRoot) -> str:

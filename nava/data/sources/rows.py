@@ -6,7 +6,7 @@ from typing import Any
 
 from nava.artifacts.source_manifest import IgnoredFile, IgnoreReason, Segment
 from nava.data.sources.candidates import Candidate, MediaScan
-from nava.data.sources.tables import Row, RowError
+from nava.data.sources.tables import Place, Row, RowError
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import canonical_json
 
@@ -19,13 +19,13 @@ class Mention:
     """What one row says of one media file.
 
     Attributes:
-        row: where it stands.
+        place: of the row.
         path: of the media file, relative to the media root.
         segment: span of the file; None for the whole.
         facts: fields of `Candidate` that must be the same in all rows of a file.
     """
 
-    row: Row
+    place: Place
     path: str
     segment: Segment | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -58,17 +58,17 @@ class Problems:
     """Rows that cannot be used, in order."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[Row, str]] = []
+        self.rows: list[tuple[Place, str]] = []
 
-    def add(self, row: Row, error: RowError) -> None:
-        """Keep a row and what is wrong with it."""
-        self.rows.append((row, str(error)))
+    def add(self, place: Place, error: RowError) -> None:
+        """Keep where a row stands and what is wrong with it."""
+        self.rows.append((place, str(error)))
 
     def refuse(self) -> None:
         """InputError with the first of them, if there are any."""
         if not self.rows:
             return
-        shown = "".join(f"\n  {row}: {text}" for row, text in self.rows[:_SHOWN_PROBLEMS])
+        shown = "".join(f"\n  {place}: {text}" for place, text in self.rows[:_SHOWN_PROBLEMS])
         more = len(self.rows) - _SHOWN_PROBLEMS
         raise InputError(
             f"{len(self.rows)} row(s) cannot be used:{shown}" + (f"\n  and {more} more" if more > 0 else "")
@@ -76,7 +76,7 @@ class Problems:
 
     def ignored(self) -> list[IgnoredFile]:
         """All of them as entries of the manifest."""
-        return [IgnoredFile(str(row), IgnoreReason.INVALID_ROW, detail=text) for row, text in self.rows]
+        return [IgnoredFile(str(place), IgnoreReason.INVALID_ROW, detail=text) for place, text in self.rows]
 
 
 def gather(
@@ -84,42 +84,59 @@ def gather(
 ) -> tuple[list[Candidate], list[IgnoredFile]]:
     """One candidate for each media file that rows name, in path order, and what rows name in vain.
 
-    Rows of a file that contradict each other are problems; a row that says the same as one before it is ignored.
+    Rows of a file that contradict each other are problems; a row that says the same as one before it is ignored. Of
+    rows whose media are not there only their numbers are kept: published metadata have tens of millions of them.
     """
-    by_path: dict[str, list[Mention]] = {}
-    for mention in mentions:
-        by_path.setdefault(mention.path, []).append(mention)
     usable, reasons = set(scan.media), {item.path: item.reason for item in scan.ignored}
+    by_path: dict[str, list[Mention]] = {}
+    in_vain: dict[str, _Places] = {}
+    for mention in mentions:
+        if mention.path in usable:
+            by_path.setdefault(mention.path, []).append(mention)
+        else:
+            in_vain.setdefault(mention.path, _Places(mention.place.table)).add(mention.place.number)
     found, ignored = [], []
     for path in sorted(by_path):
-        if path not in usable:
-            reason = reasons.get(path, IgnoreReason.MEDIA_MISSING)
-            ignored.append(IgnoredFile(path, reason, detail=f"named in {_places(by_path[path])}"))
-            continue
         candidate, repeated = _candidate(scan.candidate(path), by_path[path], problems)
         found.append(candidate)
-        ignored += [IgnoredFile(str(row), IgnoreReason.DUPLICATE_ROW, detail=f"of {path}") for row in repeated]
+        ignored += [IgnoredFile(str(place), IgnoreReason.DUPLICATE_ROW, detail=f"of {path}") for place in repeated]
+    for path, places in sorted(in_vain.items()):
+        reason = reasons.get(path, IgnoreReason.MEDIA_MISSING)
+        ignored.append(IgnoredFile(path, reason, detail=f"named in {places}"))
     return found, ignored
 
 
-def _candidate(candidate: Candidate, mentions: list[Mention], problems: Problems) -> tuple[Candidate, list[Row]]:
+@dataclass
+class _Places:
+    """The rows that name one file: the first few, and how many there are."""
+
+    table: str
+    numbers: list[int] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, number: int) -> None:
+        self.count += 1
+        if len(self.numbers) < _SHOWN_ROWS:
+            self.numbers.append(number)
+
+    def __str__(self) -> str:
+        more = self.count - len(self.numbers)
+        shown = ", ".join(map(str, self.numbers))
+        return f"{self.table}, row {shown}" + (f" and {more} more" if more else "")
+
+
+def _candidate(candidate: Candidate, mentions: list[Mention], problems: Problems) -> tuple[Candidate, list[Place]]:
     facts, segments, repeated = mentions[0].facts, {}, []
     for position, mention in enumerate(mentions):
         if (mention.segment is None) != (mentions[0].segment is None):
-            problem = f"{mentions[0].row} and this row name the same file, one the whole of it and one a span"
-            problems.add(mention.row, RowError(problem))
+            problem = f"{mentions[0].place} and this row name the same file, one the whole of it and one a span"
+            problems.add(mention.place, RowError(problem))
         elif mention.facts != facts:
             name = next(name for name in facts if mention.facts[name] != facts[name])
-            problems.add(mention.row, RowError(f"field '{name}' differs from {mentions[0].row}, on the same file"))
+            problems.add(mention.place, RowError(f"field '{name}' differs from {mentions[0].place}, on the same file"))
         elif mention.segment in segments or (mention.segment is None and position):
-            repeated.append(mention.row)
+            repeated.append(mention.place)
         elif mention.segment is not None:
-            segments[mention.segment] = mention.row
+            segments[mention.segment] = mention.place
     ordered = tuple(sorted(segments, key=lambda segment: (segment.t0_us, segment.t1_us, segment.hints)))
     return replace(candidate, **facts, segments=ordered), repeated
-
-
-def _places(mentions: list[Mention]) -> str:
-    shown = ", ".join(str(mention.row.number) for mention in mentions[:_SHOWN_ROWS])
-    more = len(mentions) - _SHOWN_ROWS
-    return f"{mentions[0].row.table}, row {shown}" + (f" and {more} more" if more > 0 else "")

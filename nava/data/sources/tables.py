@@ -25,21 +25,27 @@ class RowError(ValueError):
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a row stands: the file's name, and the row's number from 1."""
+
+    table: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.table}, row {self.number}"
+
+
+@dataclass(frozen=True)
 class Row:
     """One row of a table.
 
     Attributes:
-        table: the file's name, for messages.
-        number: from 1.
+        place: where it stands, for messages.
         values: by column; cells without a value are left out.
     """
 
-    table: str
-    number: int
+    place: Place
     values: dict[str, Any]
-
-    def __str__(self) -> str:
-        return f"{self.table}, row {self.number}"
 
     def text(self, field: str) -> str:
         """A text without the spaces around it; empty if there is none. RowError for anything but a text."""
@@ -134,7 +140,7 @@ def _csv_rows(file: IO[bytes], name: str, columns: _Columns, delimiter: str = ",
             number += 1
             if len(cells) != len(header):
                 raise InputError(f"{name}, row {number}: {len(cells)} fields where the header has {len(header)}")
-            yield Row(name, number, {key: cell for key, cell in zip(header, cells, strict=True) if cell.strip()})
+            yield Row(Place(name, number), {key: cell for key, cell in zip(header, cells, strict=True) if cell.strip()})
     except UnicodeDecodeError as error:
         raise InputError(
             f"{name}, near row {number + 1}: not UTF-8 ({error.reason}); save the file as UTF-8"
@@ -162,7 +168,7 @@ def _jsonl_rows(file: IO[bytes], name: str, columns: _Columns) -> Iterator[Row]:
         if not isinstance(value, dict):
             raise InputError(f"{name}, row {number}: {type(value).__name__} where a JSON object is wanted")
         columns.check(list(value), f", row {number}")
-        yield Row(name, number, {key: item for key, item in value.items() if item not in (None, "")})
+        yield Row(Place(name, number), {key: item for key, item in value.items() if item not in (None, "")})
 
 
 def _parquet_rows(file: IO[bytes], name: str, columns: _Columns) -> Iterator[Row]:
@@ -176,6 +182,6 @@ def _parquet_rows(file: IO[bytes], name: str, columns: _Columns) -> Iterator[Row
         for batch in table.iter_batches(batch_size=8192):
             for values in batch.to_pylist():
                 number += 1
-                yield Row(name, number, {key: item for key, item in values.items() if item not in (None, "")})
+                yield Row(Place(name, number), {key: item for key, item in values.items() if item not in (None, "")})
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{name}, after row {number}: not parquet: {str(error).splitlines()[0]}") from error

@@ -25,7 +25,7 @@ from nava.artifacts.source_manifest import Segment
 from nava.data.media_root import MediaRoot
 from nava.data.sources.candidates import Candidates, MediaScan
 from nava.data.sources.rows import Mention, Problems, gather, hints_text
-from nava.data.sources.tables import Row, RowError
+from nava.data.sources.tables import Place, Row, RowError
 from nava.data.sources.transcripts import Cue, webvtt
 from nava.runtime.errors import InputError
 
@@ -43,7 +43,7 @@ _CLITIC = re.compile(r"\s+(?='(?:s|t|re|ve|ll|d|m)\b)", re.IGNORECASE)
 class _Line:
     """One line of a talk; `text` is None where nobody wrote down what is said, and empty where nothing is."""
 
-    row: Row
+    place: Place
     talk: str
     speaker: str
     start_s: float
@@ -70,7 +70,7 @@ def read_ted(folder: MediaRoot, names: Iterable[str], root: MediaRoot, scan: Med
     mentions: list[Mention] = []
     for talk, lines in sorted(talks.items()):
         if not any(line.text for line in lines):
-            problems.add(lines[0].row, RowError(f"no line of the talk {talk} has words"))
+            problems.add(lines[0].place, RowError(f"no line of the talk {talk} has words"))
         mentions += _mentions(talk, lines, stems)
     found, ignored = gather(mentions, scan, problems)
     return Candidates(root, found, [*ignored, *problems.ignored()])
@@ -89,7 +89,7 @@ def _mentions(talk: str, lines: list[_Line], stems: dict[str, str]) -> Iterator[
     }
     for first, end_s in _stretches(lines):
         segment = Segment(round(first.start_s * 1e6), round(end_s * 1e6))
-        yield Mention(first.row, stems.get(talk, talk), segment, facts)
+        yield Mention(first.place, stems.get(talk, talk), segment, facts)
 
 
 def _stretches(lines: list[_Line]) -> Iterator[tuple[_Line, float]]:
@@ -112,31 +112,30 @@ def _stm_lines(folder: MediaRoot, name: str, problems: Problems) -> Iterator[_Li
     for number, text in enumerate(_text_lines(folder, name), start=1):
         if not text.strip() or text.startswith(";;"):
             continue
-        row = Row(name, number, {})
+        place = Place(name, number)
         try:
-            line = _stm_line(row, text)
+            line = _stm_line(place, text)
         except RowError as error:
-            problems.add(row, error)
+            problems.add(place, error)
             continue
         if line.speaker != _GAP_SPEAKER:
             yield line
 
 
-def _stm_line(row: Row, text: str) -> _Line:
+def _stm_line(place: Place, text: str) -> _Line:
     fields = text.split(maxsplit=_STM_FIELDS)
     # The label is optional in STM, and is the only field in angle brackets.
     has_label = len(fields) >= _STM_FIELDS and fields[_STM_FIELDS - 1].startswith("<")
     talk, _, speaker, start, end, *rest = fields if len(fields) >= _STM_FIELDS - 1 else [""] * _STM_FIELDS
     if not talk:
         raise RowError(f"{len(fields)} fields where an STM line has at least {_STM_FIELDS - 1}")
-    start_s, end_s = _times(row, {"start": start, "end": end})
+    start_s, end_s = _times(Row(place, {"start": start, "end": end}))
     words = " ".join(rest[1:] if has_label else rest)
-    return _Line(row, talk, speaker, start_s, end_s, None if words.strip().lower() == _IGNORED else _spoken(words))
+    return _Line(place, talk, speaker, start_s, end_s, None if words.strip().lower() == _IGNORED else _spoken(words))
 
 
-def _times(row: Row, values: dict[str, Any]) -> tuple[float, float]:
+def _times(row: Row) -> tuple[float, float]:
     """Start and end, checked."""
-    row = Row(row.table, row.number, values)
     start_us, end_us = row.microseconds("start"), row.microseconds("end")
     if start_us is None or end_us is None:
         raise RowError("a line needs both its start and its end")
@@ -164,11 +163,11 @@ def _yaml_lines(folder: MediaRoot, name: str, problems: Problems) -> Iterator[_L
         count = len(entries) if isinstance(entries, list) else "no"
         raise InputError(f"{name} lists {count} lines and {beside} has {len(texts)}; they must be as many")
     for number, (entry, text) in enumerate(zip(entries, texts, strict=True), start=1):
-        row = Row(name, number, entry if isinstance(entry, dict) else {})
+        row = Row(Place(name, number), entry if isinstance(entry, dict) else {})
         try:
             yield _yaml_line(row, text)
         except RowError as error:
-            problems.add(row, error)
+            problems.add(row.place, error)
 
 
 def _yaml_line(row: Row, text: str) -> _Line:
@@ -178,8 +177,8 @@ def _yaml_line(row: Row, text: str) -> _Line:
     offset_s, duration_s = row.number_of("offset"), row.number_of("duration")
     if offset_s is None or duration_s is None:
         raise RowError("the fields 'offset' and 'duration' must give the line's time in seconds")
-    start_s, end_s = _times(row, {"start": offset_s, "end": offset_s + duration_s})
-    return _Line(row, talk, speaker, start_s, end_s, " ".join(text.split()))
+    start_s, end_s = _times(Row(row.place, {"start": offset_s, "end": offset_s + duration_s}))
+    return _Line(row.place, talk, speaker, start_s, end_s, " ".join(text.split()))
 
 
 def _text_lines(folder: MediaRoot, name: str) -> list[str]:

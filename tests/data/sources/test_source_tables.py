@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nava.data.media_root import FolderRoot, media_root
-from nava.data.sources.tables import Row, RowError, read_rows
+from nava.data.sources.tables import Place, Row, RowError, read_rows
 from nava.runtime.errors import InputError
 from tests.data.conftest import fill
 
@@ -34,14 +34,14 @@ def tables(tmp_path):
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.parquet"])
 def test_every_format_gives_the_same_rows(tables, name):
     first, second = rows(tables, name)
-    assert (first.number, first.text("path"), first.number_of("start_s"), first.text("licence")) == (
+    assert (first.place.number, first.text("path"), first.number_of("start_s"), first.text("licence")) == (
         1,
         "a.mp4",
         1.5,
         "",
     )
-    assert (second.number, second.text("path"), second.number_of("start_s")) == (2, "b, c.mp4", None)
-    assert str(second) == f"{name}, row 2"
+    assert (second.place.number, second.text("path"), second.number_of("start_s")) == (2, "b, c.mp4", None)
+    assert str(second.place) == f"{name}, row 2"
 
 
 def test_a_table_in_a_bucket_is_read_where_it_lies(tables, memory_bucket):
@@ -55,7 +55,7 @@ def test_a_table_in_a_bucket_is_read_where_it_lies(tables, memory_bucket):
 
 def test_a_cell_may_have_several_lines(tmp_path):
     write(tmp_path, "t.csv", 'path,licence\n"a.mp4","one\ntwo"\nb.mp4,x\n')
-    assert [(row.number, row.text("licence")) for row in rows(tmp_path, "t.csv")] == [(1, "one\ntwo"), (2, "x")]
+    assert [(row.place.number, row.text("licence")) for row in rows(tmp_path, "t.csv")] == [(1, "one\ntwo"), (2, "x")]
 
 
 @pytest.mark.parametrize(
@@ -93,18 +93,18 @@ def test_a_missing_table_is_refused(tmp_path):
 @pytest.mark.parametrize("value", ["x", "nan", "inf", True, [1], "1,5"])
 def test_a_number_is_finite_and_a_number(value):
     with pytest.raises(RowError, match=r"field 'start_s' is .* it must be a number"):
-        Row("t.csv", 1, {"start_s": value}).number_of("start_s")
+        Row(Place("t.csv", 1), {"start_s": value}).number_of("start_s")
 
 
 def test_a_time_is_in_seconds_from_zero_on():
-    assert Row("t", 1, {"t": "1.0000004"}).microseconds("t") == 1_000_000
-    assert Row("t", 1, {"t": 0}).microseconds("t") == 0
-    assert Row("t", 1, {}).microseconds("t") is None
+    assert Row(Place("t", 1), {"t": "1.0000004"}).microseconds("t") == 1_000_000
+    assert Row(Place("t", 1), {"t": 0}).microseconds("t") == 0
+    assert Row(Place("t", 1), {}).microseconds("t") is None
     with pytest.raises(RowError, match="cannot be below 0"):
-        Row("t", 1, {"t": -0.1}).microseconds("t")
+        Row(Place("t", 1), {"t": -0.1}).microseconds("t")
 
 
 @pytest.mark.parametrize("value", [3, ["a"], "a\0.mp4"])
 def test_a_text_is_a_text(value):
     with pytest.raises(RowError, match="field 'path'"):
-        Row("t", 1, {"path": value}).text("path")
+        Row(Place("t", 1), {"path": value}).text("path")
