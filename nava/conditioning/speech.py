@@ -2,11 +2,12 @@
 
 ::
 
-    Anna (young woman, cheerful, fast, on the left): <S>Hello there.<E> Ben: <S>Hi.<E>
+    Anna (young woman, cheerful, fast, on the left, 0.4 to 1.9 s): <S>Hello there.<E> Ben: <S>Hi.<E>
 
 The speaker is what stands between the last punctuation mark and the colon, four words at most. In brackets stand, in
-any order and each at most once: what the voice is like, the emotion, the rate, and the position. Rate, position and
-kind of voice are known by their words (``fast``, ``on the left``, ``old man``); what is none of them is the emotion.
+any order and each at most once: what the voice is like, the emotion, the rate, the position, and the time it takes.
+Rate, position, time and kind of voice are known by their words (``fast``, ``on the left``, ``0.4 to 1.9 s``, ``old
+man``); what is none of them is the emotion.
 """
 
 import re
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 from nava.runtime.errors import InputError
 
 SPEECH_START, SPEECH_END = "<S>", "<E>"
-ATTRIBUTES = ("voice", "emotion", "rate", "position")
+ATTRIBUTES = ("voice", "emotion", "rate", "position", "time")
 MAX_SPEAKER_WORDS = 4
 # Longer ones are no names; so that no prompt, whatever is in it, is much work to read.
 MAX_SPEAKER_CHARACTERS = 200
@@ -31,8 +32,13 @@ _COLONS, _OPENING, _CLOSING = ":：", "(（", ")）"
 # What a speaker's name, or without one the brackets, may stand right after.
 _BOUNDARIES = _STOPS + '"”' + _CLOSING
 _SEPARATOR = re.compile(r"[,，、;；]")
+_TIME = re.compile(
+    r"(?:from\s+)?(\d+(?:\.\d+)?)\s*(?:s|seconds?)?\s*(?:to|-|–|至|到)\s*(\d+(?:\.\d+)?)\s*(?:s|seconds?|秒)",
+    re.IGNORECASE,
+)
 # Which attribute a word belongs to; the first that matches.
 _KINDS = {
+    "time": _TIME,
     "rate": re.compile(
         r"(?:(?:very|rather|quite|extremely)\s+)?"
         r"(?:slow|slowly|moderate|medium|normal|fast|quick|quickly|rapid|rapidly|hurried|unhurried)(?:\s+(?:pace|rate|speech))?"
@@ -80,6 +86,7 @@ class SpeechSpan:
         emotion: "cheerful".
         rate: "fast".
         position: "on the left".
+        time: "0.4 to 1.9 s", on the clip's clock.
         start: index of ``<S>`` in the text that the span was read from; -1 for a span that was not read from text.
         end: index after ``<E>``.
     """
@@ -90,6 +97,7 @@ class SpeechSpan:
     emotion: str = ""
     rate: str = ""
     position: str = ""
+    time: str = ""
     start: int = field(default=-1, compare=False)
     end: int = field(default=-1, compare=False)
 
@@ -114,6 +122,12 @@ class SpeechSpan:
         attributes = [value for name in ATTRIBUTES if (value := _checked(name, _one_line(getattr(self, name))))]
         head = " ".join(part for part in (speaker, f"({', '.join(attributes)})" if attributes else "") if part)
         return f"{head}{': ' if head else ''}{SPEECH_START}{words}{SPEECH_END}"
+
+    @property
+    def times_s(self) -> tuple[float, float] | None:
+        """Begin and end in seconds of the clip, if the time is stated."""
+        match = _TIME.fullmatch(self.time)
+        return (float(match[1]), float(match[2])) if match else None
 
     def to_json(self) -> dict[str, str]:
         """What is known of the span, by field."""
@@ -223,6 +237,11 @@ def render_speech(pieces: Sequence[Piece]) -> str:
                 raise PromptError(f"prose holds the mark {mark.group()}; give speech as a span", written, mark.start())
         text += f" {written}" if text and written and written[0] not in _STOPS + ")）" else written
     return text
+
+
+def time_of(t0_s: float, t1_s: float) -> str:
+    """The attribute that states when something is said, to a tenth of a second."""
+    return f"{t0_s:.1f} to {t1_s:.1f} s"
 
 
 def kind_of(attribute: str) -> str:

@@ -22,6 +22,10 @@ class InputError(NavaError):
     exit_code = EXIT_WRONG_INPUT
 
 
+class RunStoppedError(InputError):
+    """Nothing more can succeed until the user mends it: no record is to blame, so none may be marked as failed."""
+
+
 class GateFailed(NavaError):  # noqa: N818 - a gate that says no is an outcome, not a fault
     """A gate said no. The verdict is written before this is raised.
 

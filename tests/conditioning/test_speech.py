@@ -17,6 +17,7 @@ from nava.conditioning.speech import (
     kind_of,
     read_speech,
     render_speech,
+    time_of,
 )
 from nava.runtime.errors import InputError
 
@@ -350,3 +351,32 @@ def test_json_of_a_span(span: SpeechSpan) -> None:
 def test_json_of_something_else(value: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         SpeechSpan.from_json(value, "audio[1]")
+
+
+@pytest.mark.parametrize(
+    ("written", "times_s"),
+    [
+        ("0.4 to 1.9 s", (0.4, 1.9)),
+        ("from 0 s to 2 seconds", (0.0, 2.0)),
+        ("1-2.5 s", (1.0, 2.5)),
+        ("1 – 2 S", (1.0, 2.0)),
+    ],
+)
+def test_the_time_of_speech_is_told_from_the_other_attributes(written: str, times_s: tuple[float, float]) -> None:
+    (span,) = read_speech(f"Anna (woman, {written}, fast): <S>Hi.<E>")
+    assert span == SpeechSpan("Hi.", "Anna", voice="woman", rate="fast", time=written)
+    assert isinstance(span, SpeechSpan)
+    assert span.times_s == times_s
+
+
+@pytest.mark.parametrize("written", ["20 to 30", "two to three seconds", "to 3 s", "30 s"])
+def test_what_is_no_span_of_time_stays_the_emotion(written: str) -> None:
+    assert kind_of(written) == "emotion"
+    assert SpeechSpan("Hi.", emotion=written).times_s is None
+
+
+def test_a_stated_time_is_read_back() -> None:
+    span = SpeechSpan("Hi.", "Ben", time=time_of(0.42, 12.0))
+    assert span.render() == "Ben (0.4 to 12.0 s): <S>Hi.<E>"
+    assert read_speech(span.render()) == [span]
+    assert SpeechSpan.from_json(span.to_json(), "x") == span

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from nava.data.annotation.request import Usage
-from nava.runtime.errors import NavaError
+from nava.runtime.errors import RunStoppedError
 from nava.runtime.storage import write_json
 
 CALLS_FILE = "calls.jsonl"
 REPORT_FILE = "cost.json"
 
 
-class BudgetSpentError(NavaError):
+class BudgetSpentError(RunStoppedError):
     """The next call might cost more than is left: the run stops, what it has is kept, nothing is marked as failed."""
 
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from nava.data.annotation.request import Reply, Request
-from nava.runtime.errors import InputError, NavaError
+from nava.runtime.errors import InputError, NavaError, RunStoppedError
 
 
 class EndpointError(NavaError):
@@ -60,7 +60,7 @@ class Endpoint(ABC):
 
         Raises:
             BusyError, RefusedError: of this request.
-            InputError: no request can succeed: the key is refused, or the model does not exist.
+            RunStoppedError: no request can succeed: the key is refused, or the model does not exist.
         """
 
 
@@ -75,9 +75,9 @@ def error_of_status(status: int, message: str, where: str, retry_after_s: float 
     """
     text = f"{where} answered HTTP {status}: {' '.join(message.split())[:300]}"
     if status in (401, 403):
-        return InputError(f"{text}; check the key in the variable that api_key_variable names")
+        return RunStoppedError(f"{text}; check the key in the variable that api_key_variable names")
     if status == 404:
-        return InputError(f"{text}; check base_url and model")
+        return RunStoppedError(f"{text}; check base_url and model")
     # 408 and 409 are the server's own words for "send it again"; every other 4xx says that the request is at fault.
     if status in (408, 409, 429) or status >= 500:
         return BusyError(text, retry_after_s)

@@ -59,7 +59,7 @@ class MeteredClient:
         Raises:
             EndpointError: no usable answer to this request.
             BudgetSpentError: the budget does not allow the call.
-            InputError: no request can succeed.
+            RunStoppedError: no request can succeed.
         """
         if request.media_bytes > self._max_media_bytes:
             raise RefusedError(f"the media have {request.media_bytes} bytes, {self._max_media_bytes} may be sent")

@@ -5,7 +5,7 @@ import pytest
 from nava.data.annotation.endpoint import BusyError, RefusedError, error_of_status, read_key
 from nava.data.annotation.metered_client import read_answer
 from nava.data.annotation.request import Usage
-from nava.runtime.errors import InputError
+from nava.runtime.errors import InputError, RunStoppedError
 from tests.data.annotation.conftest import ENDPOINTS, chat, faults, gemini, jpeg, mp4, request, wav
 from tests.data.annotation.contract_stub import Fault
 
@@ -99,7 +99,7 @@ def test_a_request_at_fault_fails_alone(stub, api):
 @pytest.mark.parametrize(("fault", "advice"), [(Fault.NO_KEY, "api_key_variable"), (Fault.NO_MODEL, "base_url")])
 def test_what_no_request_can_survive_stops_the_run(stub, api, fault, advice):
     stub.faults = faults(fault)
-    with pytest.raises(InputError, match=advice):
+    with pytest.raises(RunStoppedError, match=advice):
         ENDPOINTS[api](stub).send(request())
 
 

@@ -9,7 +9,7 @@ from nava.data.annotation.endpoint import AnswerError, BusyError, RefusedError
 from nava.data.annotation.rate_limit import RateLimiter
 from nava.data.annotation.request import AnswerForm, Media, MediaKind
 from nava.data.annotation.response_cache import ResponseCache
-from nava.runtime.errors import InputError
+from nava.runtime.errors import RunStoppedError
 from tests.data.annotation.conftest import (
     ENDPOINTS,
     FORM,
@@ -101,7 +101,7 @@ def test_a_bad_answer_is_never_kept(stub, tmp_path, fault):
 
 @pytest.mark.parametrize(
     ("fault", "error"),
-    [(Fault.BAD_REQUEST, RefusedError), (Fault.REFUSAL, RefusedError), (Fault.NO_KEY, InputError)],
+    [(Fault.BAD_REQUEST, RefusedError), (Fault.REFUSAL, RefusedError), (Fault.NO_KEY, RunStoppedError)],
 )
 def test_what_will_not_change_is_asked_once(stub, tmp_path, fault, error):
     stub.faults = faults(fault)

@@ -1,0 +1,77 @@
+"""Clients as the configuration asks for them, one limiter and one account per worker."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from nava.config.annotation import AnnotationConfig, EndpointConfig
+from nava.data.annotation.cost import CostAccount, Price
+from nava.data.annotation.endpoint import Endpoint, read_key
+from nava.data.annotation.metered_client import MeteredClient
+from nava.data.annotation.rate_limit import RateLimiter
+from nava.data.annotation.response_cache import ResponseCache
+from nava.data.annotation.retry import RetryPolicy
+
+
+def make_client(config: EndpointConfig, name: str, annotation: AnnotationConfig) -> MeteredClient:
+    """A client of an endpoint.
+
+    Args:
+        config: of the endpoint.
+        name: of its section, for messages.
+        annotation: where answers are kept, and the budget.
+
+    Raises:
+        InputError: the variable that should hold the key is not set, or the extra `caption` is not installed.
+    """
+    folder = Path(annotation.cache_dir)
+    return MeteredClient(
+        make_endpoint(config, name),
+        ResponseCache(folder),
+        _account(folder, annotation.max_cost_usd),
+        Price(config.input_price_usd, config.output_price_usd),
+        _limiter(config.provider, config.base_url, config.model, config.requests_per_minute, config.tokens_per_minute),
+        RetryPolicy(config.max_attempts),
+        round(config.max_media_mb * 1e6),
+    )
+
+
+def make_endpoint(config: EndpointConfig, name: str) -> Endpoint:
+    """The endpoint alone; see `make_client`."""
+    key = read_key(config.api_key_variable, f"{name}.api_key_variable")
+    if config.provider == "gemini":
+        from nava.data.annotation.gemini import GeminiClient
+
+        return GeminiClient(config.model, config.base_url, key, config.timeout_s)
+    from nava.data.annotation.openai_chat import ChatClient
+
+    return ChatClient(config.model, config.base_url, key, config.timeout_s, config.audio_part)
+
+
+def check_keys(annotation: AnnotationConfig) -> None:
+    """Before a run: every endpoint in use finds its key.
+
+    Raises:
+        InputError: names the setting and the variable.
+    """
+    for name, endpoint in annotation.used_endpoints().items():
+        read_key(endpoint.api_key_variable, f"{name}.api_key_variable")
+
+
+def spent(annotation: AnnotationConfig) -> CostAccount:
+    """What has been paid for answers in the configured folder so far, by all workers and runs."""
+    return CostAccount(Path(annotation.cache_dir), annotation.max_cost_usd)
+
+
+@cache
+def _limiter(
+    provider: str, base_url: str, model: str, requests_per_minute: float, tokens_per_minute: float
+) -> RateLimiter:
+    """The one limiter of an endpoint in this process, whichever stages ask it."""
+    return RateLimiter(requests_per_minute, tokens_per_minute)
+
+
+@cache
+def _account(folder: Path, max_cost_usd: float) -> CostAccount:
+    return CostAccount(folder, max_cost_usd)
