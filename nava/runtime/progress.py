@@ -17,15 +17,20 @@ class Progress:
 
     Args:
         file: where the current position is kept (`label`, `done`, `total`); None keeps no file.
+        bar: draw a bar on stderr instead of printing lines; for a terminal.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, bar: bool = False) -> None:
         self.file = file
+        self.bar = bar
 
     def __call__(self, iterable: Iterable[T], total: int | None = None, label: str = "items") -> Iterator[T]:
         """Iterate and report: `clips: 40/160 (25 %), 12.3/s, 10 s left`."""
         if total is None and isinstance(iterable, Sized):
             total = len(iterable)
+        if self.bar:
+            yield from _drawn(iterable, total, label)
+            return
         started = time.monotonic()
         line_at, file_at = started, 0.0
         done = 0
@@ -44,6 +49,17 @@ class Progress:
     def _keep(self, label: str, done: int, total: int | None) -> None:
         if self.file is not None:
             write_json(self.file, {"label": label, "done": done, "total": total})
+
+
+def _drawn(iterable: Iterable[T], total: int | None, label: str) -> Iterator[T]:
+    """The same with a bar that a terminal redraws: share, count, time gone and left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+        yield from bars.track(iterable, total=total, description=label)
 
 
 def _line(label: str, done: int, total: int | None, seconds: float, ended: bool = False) -> str:

@@ -7,7 +7,7 @@ the sources in flight. The result is a function of the set of sources and the se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,15 +56,22 @@ class Curation:
     progress: Progress
     log: Callable[[str], None] = print
 
-    def run(self, sources: Sequence[Source], media_root: str) -> Curated:
+    def run(self, sources: Sequence[Source], media_roots: Mapping[str, str]) -> Curated:
         """Curate all sources.
+
+        Args:
+            sources: of a source manifest.
+            media_roots: folder or bucket address of each collection.
 
         Raises:
             InputError: nothing was kept; the message lists the reasons with their counts.
         """
         executor = make_executor(self.plan.curation.execution)
         units = self.work / "units" / self.plan.look_key
-        tasks = [SourceTask(source, media_root, units / source.source_id, LOOK_FILE) for source in sources]
+        tasks = [
+            SourceTask(source, media_roots[source.collection], units / source.source_id, LOOK_FILE)
+            for source in sources
+        ]
         curated = Curated()
         curated.worked["look"] = self._execute(executor, self.plan.look, tasks, "sources")
         for task in tasks:
@@ -78,7 +85,7 @@ class Curation:
         self.plan.finish(curated.rows)
         check_accounts(curated.rows, sources)
         if not any(row["status"] == Status.KEPT for row in curated.rows):
-            raise InputError(self._nothing_kept(curated.rows, len(sources), media_root))
+            raise InputError(self._nothing_kept(curated.rows, len(sources), media_roots))
         return curated
 
     def _find_words(self, executor: Executor, tasks: Sequence[SourceTask], curated: Curated) -> None:
@@ -113,12 +120,13 @@ class Curation:
             curated.cpu_s[stage] = curated.cpu_s.get(stage, 0.0) + seconds
         return [Clip(row) for row in rows]
 
-    def _nothing_kept(self, rows: Sequence[ClipRow], sources: int, media_root: str) -> str:
+    def _nothing_kept(self, rows: Sequence[ClipRow], sources: int, media_roots: Mapping[str, str]) -> str:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in count_reasons(rows).items()) or "no source files"
+        places = ", ".join(media_roots.values())
         clip = self.plan.curation.clip
         clip_s = clip.duration_s(min(clip.frame_counts))
         return (
-            f"curation kept nothing of {sources} source files under {media_root} ({reasons}). Add videos of at least "
+            f"curation kept nothing of {sources} source files under {places} ({reasons}). Add videos of at least "
             f"{clip_s:.1f} s with moving pictures and sound, or move the thresholds of the section 'curation'."
         )
 

@@ -124,11 +124,12 @@ def decode_source(path: Path, sample_rate_hz: int, limits: IntegrityConfig) -> S
             raise SourceRejectedError(Reason.TOO_LONG, detail)
         decoder.run(limits.max_source_duration_s)
         track = decoder.result()
-    _judge(track, promised_s, limits)
+        promises = decoder.promises(track)
+    _judge(track, promises, limits)
     return track
 
 
-def _judge(track: SourceTrack, promised_s: float, limits: IntegrityConfig) -> None:
+def _judge(track: SourceTrack, promises: list[tuple[str, float, float]], limits: IntegrityConfig) -> None:
     """Hold what was counted against the limits."""
     errors = track.packet_errors + track.corrupt_frames
     if track.has_video and not len(track.times_s):
@@ -137,13 +138,14 @@ def _judge(track: SourceTrack, promised_s: float, limits: IntegrityConfig) -> No
     if track.has_audio and not len(track.audio) and (track.packet_errors or not track.has_video):
         detail = f"nothing of its audio decodes ({track.packet_errors} packet errors)"
         raise SourceRejectedError(Reason.UNDECODABLE, detail)
+    for what, promised_s, decoded_s in promises:
+        if decoded_s < limits.min_decoded_share * promised_s - 0.1:
+            detail = f"the {what} promises {promised_s:.2f} s, {decoded_s:.2f} s decode"
+            raise SourceRejectedError(Reason.TRUNCATED, detail)
     if errors > limits.max_error_share * max(track.packets, 1):
         counts = f"{track.packet_errors} packet errors, {track.corrupt_frames} corrupt frames"
         detail = f"{counts} in {track.packets} packets"
         raise SourceRejectedError(Reason.DAMAGED, detail)
-    if promised_s and track.duration_s < limits.min_decoded_share * promised_s - 0.1:
-        detail = f"the container promises {promised_s:.2f} s, {track.duration_s:.2f} s decode"
-        raise SourceRejectedError(Reason.TRUNCATED, detail)
     # A recording with a variable rate has long pauses too: a pause is damage only beside an error.
     if errors and track.largest_gap_s > limits.max_gap_s:
         detail = f"{errors} errors and a gap of {track.largest_gap_s:.2f} s between two frames"
@@ -173,6 +175,22 @@ class _Decoder:
     def promised_duration_s(self) -> float:
         """Duration by the container's word, 0 when it gives none."""
         return float(self.container.duration or 0) / av.time_base
+
+    def promises(self, track: SourceTrack) -> list[tuple[str, float, float]]:
+        """(what promises, promised seconds, decoded seconds), of each stream where streams say how long they are.
+
+        Sound often goes on after the last picture, or ends before: only a container whose streams say nothing is held
+        against the longer of the two.
+        """
+        decoded = {"video": track.duration_s if self.video else 0.0, "audio": len(track.audio) / self.sample_rate_hz}
+        streams = [("video", self.video), ("audio", self.audio)]
+        found = [
+            (f"{kind} stream", float(stream.duration * stream.time_base), decoded[kind])
+            for kind, stream in streams
+            if stream is not None and stream.duration and stream.time_base
+        ]
+        whole = self.promised_duration_s()
+        return found or ([("container", whole, max(decoded.values()))] if whole else [])
 
     def run(self, limit_s: float) -> None:
         """Decode every packet; an error costs its packet only."""

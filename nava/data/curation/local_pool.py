@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
+from nava.runtime.errors import NavaError
+
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 _EXIT_GRACE_S = 5.0
+_START_GRACE_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,17 @@ class _Worker:
         self.process.start()
         theirs.close()
         self.unit: Any = None
-        self.deadline = 0.0
+        self.timeout_s = self.deadline = 0.0
 
     def give(self, unit: Any, timeout_s: float) -> None:
-        self.unit, self.deadline = unit, time.monotonic() + timeout_s
+        # The unit's time begins when the worker says so: starting a process and importing is not the unit's fault.
+        self.unit, self.timeout_s = unit, timeout_s
+        self.deadline = time.monotonic() + timeout_s + _START_GRACE_S
         self.pipe.send(unit)
+
+    def has_begun(self) -> None:
+        """The unit is being worked on from now."""
+        self.deadline = time.monotonic() + self.timeout_s
 
     def stop(self, kill: bool = False) -> None:
         self.pipe.close()
@@ -61,8 +70,12 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
             unit = pipe.recv()
         except (EOFError, OSError):
             return
+        pipe.send(("begun", None))
+        answer: tuple[str, Any]
         try:
             answer = ("result", function(unit))
+        except NavaError as error:
+            answer = ("stop", error)
         except Exception as error:  # the unit's fault stays the unit's
             answer = ("error", f"{type(error).__name__}: {error}")
         pipe.send(answer)
@@ -74,6 +87,9 @@ def run_units(
     """Run `function` on every unit in `workers` spawned processes; yields outcomes as they come, one per unit.
 
     `function` and units must pickle; `function` must leave no half-written state when its process is killed.
+
+    Raises:
+        NavaError: `function` raised it: no unit can be done.
     """
     suspects: list[Unit] = []
     for outcome in _run(function, list(units), workers, timeout_s):
@@ -141,6 +157,11 @@ def _collect(worker: _Worker, ready: bool) -> Outcome[Any, Any] | None:
             return Outcome(
                 worker.unit, failure="killed", detail=f"its worker process ended with code {worker.process.exitcode}"
             )
+        if kind == "stop":
+            raise value
+        if kind == "begun":
+            worker.has_begun()
+            return None
         return (
             Outcome(worker.unit, result=value)
             if kind == "result"

@@ -15,7 +15,7 @@ from typing import Any
 from nava.config.curation import ExecutionConfig
 from nava.data.curation.execution import Outcome, has_result, run_stages, set_up, write_result
 from nava.data.curation.stage import SourceTask, Stage
-from nava.runtime.errors import InputError
+from nava.runtime.errors import InputError, NavaError
 
 _RETRIES = 2  # of a block whose worker died; Ray's own default is to try for ever
 
@@ -83,19 +83,40 @@ class RayExecutor:
             max_restarts=_RETRIES,
             max_task_retries=_RETRIES,
         )
-        return {row["task_id"]: pickle.loads(row["task"]) for row in data.iter_rows()}  # noqa: S301 - our own workers
+        done: dict[str, SourceTask] = {}
+        for row in data.iter_rows():
+            value = pickle.loads(row["task"])  # noqa: S301 - our own workers
+            if isinstance(value, NavaError):
+                raise value
+            done[row["task_id"]] = value
+        return done
 
 
 class _StageWorker:
-    """One worker of an operator: sets its stages up once."""
+    """One worker of an operator: sets its stages up once.
+
+    An error that ends the run comes back in the place of a task: raised here, Ray would drop the block in silence.
+    """
 
     def __init__(self, stages: list[Stage]) -> None:
         self.stages = stages
-        set_up(stages)
+        self.error: NavaError | None = None
+        try:
+            set_up(stages)
+        except NavaError as error:
+            self.error = error
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        done = [run_stages(self.stages, pickle.loads(data)) for data in batch["task"]]  # noqa: S301 - the driver's tasks
-        return {"task_id": [task.task_id for task in done], "task": [pickle.dumps(task) for task in done]}
+        done = [pickle.dumps(self._run(pickle.loads(data))) for data in batch["task"]]  # noqa: S301 - the driver's tasks
+        return {"task_id": list(batch["task_id"]), "task": done}
+
+    def _run(self, task: SourceTask) -> SourceTask | NavaError:
+        if self.error is None:
+            try:
+                return run_stages(self.stages, task)
+            except NavaError as error:
+                self.error = error
+        return self.error
 
 
 def fused(stages: Sequence[Stage]) -> list[list[Stage]]:

@@ -6,29 +6,29 @@ from typing import Any
 
 from nava.artifacts.clip_manifest import Reason, Status, count_statuses
 from nava.artifacts.gate_verdict import RuleResult
+from nava.artifacts.source_manifest import Source
 from nava.config.validation import ValidationConfig
+from nava.data.curation.publish import RECORD_FILE
 from nava.runtime.hashing import sha256_file
-
-SPEECH_START = "<S>"
+from nava.runtime.storage import read_json
 
 
 def account_rules(
-    folder: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], config: ValidationConfig
+    folder: Path, rows: Sequence[Mapping[str, Any]], sources: Sequence[Source], config: ValidationConfig
 ) -> list[RuleResult]:
     """What a suite over one table cannot say.
 
     Args:
         folder: the clip manifest's folder.
         rows: its rows.
-        facts: meta of the `clips` handle: `counts` by status and the number of `sources`.
+        sources: of the source manifest beside it.
         config: the gate's bounds.
     """
     return [
         _share_rule(rows, config),
-        _count_rule(rows, facts),
-        _source_rule(rows, facts),
+        _count_rule(folder, rows),
+        _source_rule(rows, sources),
         _split_rule(rows),
-        _speech_rule(rows),
         _duplicate_rule(rows),
         _media_rule(folder, rows),
     ]
@@ -43,16 +43,21 @@ def _share_rule(rows: Sequence[Mapping[str, Any]], config: ValidationConfig) -> 
     return RuleResult(words, share <= config.max_not_kept_share, observed, f"<= {config.max_not_kept_share:.0%}")
 
 
-def _count_rule(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> RuleResult:
+def _count_rule(folder: Path, rows: Sequence[Mapping[str, Any]]) -> RuleResult:
     """What curation says it counted is what the manifest holds."""
-    observed, expected = count_statuses(rows), {name: int(count) for name, count in facts["counts"].items()}
+    observed = count_statuses(rows)
+    path = folder / RECORD_FILE
+    expected = read_json(path)["counts"] if path.is_file() else f"{RECORD_FILE} beside the manifest"
     words = "accounts: in = kept + dropped + failed + quarantined, as curation counted"
     return RuleResult(words, observed == expected, observed, expected)
 
 
-def _source_rule(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> RuleResult:
-    observed, expected = len({row["src_id"] for row in rows}), int(facts["sources"])
-    return RuleResult("accounts: every source has a record", observed == expected, observed, expected)
+def _source_rule(rows: Sequence[Mapping[str, Any]], sources: Sequence[Source]) -> RuleResult:
+    """Sources in, sources out: none lost, none from elsewhere."""
+    wanted, found = {source.source_id for source in sources}, {str(row["src_id"]) for row in rows}
+    offending = sorted(wanted ^ found)
+    words = "accounts: every source has a record, and every record a source"
+    return RuleResult(words, not offending, f"{len(found)} of {len(wanted)}", len(wanted), offending)
 
 
 def _split_rule(rows: Sequence[Mapping[str, Any]]) -> RuleResult:
@@ -66,22 +71,14 @@ def _split_rule(rows: Sequence[Mapping[str, Any]]) -> RuleResult:
     return RuleResult(words, not offending, f"{len(offending)} clips are", "none is", offending)
 
 
-def _speech_rule(rows: Sequence[Mapping[str, Any]]) -> RuleResult:
-    offending = [
-        row["clip_id"]
-        for row in rows
-        if row["status"] == Status.KEPT and (row["caption"] or "").count(SPEECH_START) != len(row["speech"] or [])
-    ]
-    words = "accounts: captions have one spoken span per utterance"
-    return RuleResult(words, not offending, f"{len(offending)} have not", "all have", offending)
-
-
 def _duplicate_rule(rows: Sequence[Mapping[str, Any]]) -> RuleResult:
-    """A duplicate points at a clip that was kept, never at another duplicate."""
+    """A duplicate points at a clip that was kept, here or in an earlier corpus, never at another duplicate."""
     status = {row["clip_id"]: row["status"] for row in rows}
     repeats = [row for row in rows if row["dup_of"] or row["drop_reason"] == Reason.NEAR_DUPLICATE]
-    offending = [row["clip_id"] for row in repeats if status.get(row["dup_of"]) != Status.KEPT]
-    words = "accounts: every near-duplicate names a kept clip"
+    offending = [
+        row["clip_id"] for row in repeats if not row["dup_of"] or status.get(row["dup_of"], Status.KEPT) != Status.KEPT
+    ]
+    words = "accounts: every near-duplicate names a kept clip, never another duplicate"
     return RuleResult(words, not offending, f"{len(offending)} do not", "all do", offending)
 
 
@@ -91,7 +88,7 @@ def _media_rule(folder: Path, rows: Sequence[Mapping[str, Any]]) -> RuleResult:
     for row in rows:
         if row["status"] != Status.KEPT:
             continue
-        for kind in ("video", "audio"):
+        for kind in ("video", "audio", "audio_48k"):
             name = row[f"{kind}_path"]
             if name and not _intact(folder / name, row[f"{kind}_sha256"]):
                 offending.append(row["clip_id"])

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from nava.data.curation.burnt_text import TextStage, text_edge_share
 from PIL import Image, ImageDraw, ImageFont
 
 from nava.artifacts.clip_manifest import TextCheck
 from nava.config.curation import TextConfig
-from nava.data.curation.burnt_text import TextStage, text_edge_share
 from nava.data.curation.decoding import Still
 
 TEXT = "The kettle is on the stove"

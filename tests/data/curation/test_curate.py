@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nava.data.curation.unit import SourceCurator
 
 from nava.artifacts.clip_manifest import read_clips
 from nava.artifacts.source_manifest import Source, source_id, write_sources
@@ -17,7 +18,6 @@ from nava.config.curation import CurationConfig
 from nava.data.curation import step as step_module
 from nava.data.curation import unit
 from nava.data.curation.step import curate
-from nava.data.curation.unit import SourceCurator
 from nava.runtime.errors import InputError
 from nava.runtime.handle import Handle
 from nava.runtime.hashing import sha256_file, sha256_tree

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from nava.data.curation.cuts import CutStage, changed_share
 
 from nava.config.curation import CutConfig
-from nava.data.curation.cuts import CutStage, changed_share
 from nava.data.curation.decoding import DecodedSource
 from tests.data.curation.conftest import draw_flash, draw_room
 

@@ -1,152 +1,111 @@
-"""Clips: where they lie, that they are exact, and what their files hold."""
+"""Where clips lie: lengths, margins, buckets, and which frame of the source is on screen when."""
 
 import itertools
-import wave
 
-import av
 import numpy as np
 import pytest
 
-from nava.config.curation import ClipConfig, DecodeConfig
-from nava.data.curation.cuts import Shot
-from nava.data.curation.decoding import DecodedSource, DecodeStage
-from nava.data.curation.windows import Window, WindowStage, write_mp4, write_wav
-from tests.data.curation.conftest import RATE_HZ, draw_flash
+from nava.config.curation import ClipConfig, SceneConfig
+from nava.data.curation.scenes import Scene
+from nava.data.curation.windows import audio_windows, frame_numbers, nearest_bucket, scene_windows
 
 CLIP_S = 49 / 24
+MARGINS = SceneConfig(margin_s=0.042, fade_margin_s=0.25)
 
 
-@pytest.fixture
-def stage():
-    return WindowStage(ClipConfig(), margin_s=0.042, fade_margin_s=0.25)
+def scene(t1_s, **fades):
+    return Scene(0, 0, 10_000, 0.0, t1_s, **fades)
 
 
-def numbered_source(seconds, fps):
-    """Every frame is as bright as its number, every sample as loud as its time."""
-    count = round(seconds * fps)
-    frames = np.zeros((count, 64, 64, 3), np.uint8) + (np.arange(count) % 250).astype(np.uint8)[:, None, None, None]
-    audio = np.linspace(0, 1, round(seconds * RATE_HZ), dtype=np.float32)
-    return DecodedSource(np.arange(count) / fps, frames, frames[..., 0], [], audio, RATE_HZ, True, True)
-
-
-def whole_shot(source, t1_s, **fades):
-    return Shot(0, 0, len(source.times_s) - 1, 0.0, t1_s, **fades)
+def windows_of(t1_s, clip=None, **fades):
+    return scene_windows(scene(t1_s, **fades), clip or ClipConfig(), MARGINS)
 
 
 @pytest.mark.parametrize("fps", [12, 23.976, 24, 25, 29.97, 30, 60])
-def test_every_frame_rate_gives_exact_clips(stage, fps):
-    source = numbered_source(2.6, fps)
-    (window,) = stage.process(source, whole_shot(source, 2.6))
-    assert window.frames_THWC.shape == (49, 64, 64, 3)
-    assert window.audio.shape == (33_280,)
-    assert window.t1_s - window.t0_s == pytest.approx(CLIP_S)
-    shown = window.frames_THWC[:, 0, 0, 0].astype(int)
+def test_every_frame_rate_gives_the_frames_that_were_on_screen(fps):
+    times_s = np.arange(round(2.6 * fps)) / fps
+    whole = Scene(0, 0, len(times_s) - 1, 0.0, 2.6)
+    (window,) = scene_windows(whole, ClipConfig(), MARGINS)
+    numbers = frame_numbers(times_s, whole, window, 24)
     expected = np.floor((window.t0_s + np.arange(49) / 24) * fps + 5e-4 * fps + 1e-6)
-    assert (shown == expected).all()
+    assert (numbers == expected).all()
 
 
-def test_a_variable_frame_rate_is_resampled_by_time(stage):
-    source = numbered_source(3.0, 24)
-    keep = np.r_[0:20, 20:60:2, 60:72]
-    source.times_s, source.frames_THWC = source.times_s[keep], source.frames_THWC[keep]
-    (window,) = stage.process(source, whole_shot(source, 3.0))
-    shown = window.frames_THWC[:, 0, 0, 0].astype(int)
-    wanted = (window.t0_s + np.arange(49) / 24) * 24
-    assert ((wanted - shown) < 2.01).all()
-    assert ((wanted - shown) > -0.02).all()
+def test_a_variable_frame_rate_is_resampled_by_time():
+    times_s = (np.arange(72) / 24)[np.r_[0:20, 20:60:2, 60:72]]
+    whole = Scene(0, 0, len(times_s) - 1, 0.0, 3.0)
+    (window,) = scene_windows(whole, ClipConfig(), MARGINS)
+    shown_s = times_s[frame_numbers(times_s, whole, window, 24)]
+    late = window.t0_s + np.arange(49) / 24 - shown_s
+    assert late.min() > -1e-3
+    assert late.max() < 2.01 / 24
 
 
-def test_sound_begins_with_the_picture(stage):
-    source = numbered_source(3.0, 24)
-    (window,) = stage.process(source, whole_shot(source, 3.0))
-    assert window.audio[0] == pytest.approx(window.t0_s / 3.0, abs=1e-4)
+def test_no_frame_of_another_scene_is_shown():
+    times_s = np.arange(200) / 24
+    second = Scene(1, 60, 120, 60 / 24, 121 / 24)
+    (window,) = scene_windows(second, ClipConfig(), MARGINS)
+    numbers = frame_numbers(times_s, second, window, 24)
+    assert numbers.min() >= 60
+    assert numbers.max() <= 120
 
 
-def test_margins_are_kept_and_give_way(stage):
-    source = numbered_source(3.0, 24)
-    (roomy,) = stage.process(source, whole_shot(source, 3.0))
+def test_margins_are_kept_and_give_way():
+    (roomy,) = windows_of(3.0)
     assert roomy.t0_s == pytest.approx(0.042)
-    (faded,) = stage.process(source, whole_shot(source, 3.0, fades_in=True))
+    (faded,) = windows_of(3.0, fades_in=True)
     assert faded.t0_s == pytest.approx(0.25)
-    (tight,) = stage.process(source, whole_shot(source, 2.05))
+    (tight,) = windows_of(2.05)
     assert 0 <= tight.t0_s < 0.01
-    assert tight.t1_s <= 2.05
+    assert tight.t1_s(24) <= 2.05
 
 
-def test_a_shot_that_is_too_short_gives_nothing(stage):
-    source = numbered_source(2.0, 24)
-    assert stage.process(source, whole_shot(source, 2.0)) == []
+def test_a_scene_that_is_too_short_gives_nothing():
+    assert windows_of(2.0) == []
 
 
-def test_a_long_shot_gives_several_clips_apart_and_not_too_many(stage):
-    source = numbered_source(20.0, 24)
-    windows = stage.process(source, whole_shot(source, 20.0))
+def test_a_long_scene_gives_several_clips_apart_and_not_too_many():
+    windows = windows_of(20.0)
     assert len(windows) == 4
-    assert all(later.t0_s >= earlier.t1_s for earlier, later in itertools.pairwise(windows))
-    assert len(stage.process(source, whole_shot(source, 4.4))) == 2
+    assert all(later.t0_s >= earlier.t1_s(24) for earlier, later in itertools.pairwise(windows))
+    assert len(windows_of(4.4)) == 2
 
 
-def test_the_next_shots_sound_stays_out(stage):
-    source = numbered_source(4.0, 24)
-    source.audio[:] = 0.5
-    first = Shot(0, 0, 48, 0.0, 49 / 24)
-    (window,) = stage.process(source, first)
-    end = round(49 / 24 * RATE_HZ)
-    assert window.audio[end - 200] == 0.5
-    assert not window.audio[end:].any()
+def test_the_longest_length_that_fits_is_taken():
+    clip = ClipConfig(frame_counts=[49, 97, 121])
+    assert [[window.frames for window in windows_of(seconds, clip)] for seconds in (1.9, 2.2, 4.2, 6.0)] == [
+        [],
+        [49],
+        [97],
+        [121],
+    ]
 
 
-def test_sound_shorter_than_the_picture_is_padded(stage):
-    source = numbered_source(2.5, 24)
-    source.audio = source.audio[:20_000]
-    (window,) = stage.process(source, whole_shot(source, 2.5))
-    assert window.audio.shape == (33_280,)
-    assert not window.audio[20_000:].any()
+def test_sound_alone_is_cut_back_to_back_and_fills_up_with_shorter_clips():
+    clip = ClipConfig()
+    assert [window.t0_s for window in audio_windows(100_000, clip)] == [0.0, 2.08, 4.16]
+    assert audio_windows(33_279, clip) == []
+    lengths = [window.frames for window in audio_windows(16_000 * 8, ClipConfig(frame_counts=[49, 97]))]
+    assert lengths == [97, 49]
 
 
-def test_sound_alone_is_cut_back_to_back(stage):
-    audio = np.arange(100_000, dtype=np.float32)
-    source = DecodedSource(
-        np.zeros(0), np.zeros((0, 64, 64, 3)), np.zeros((0, 64, 64)), [], audio, RATE_HZ, False, True
-    )
-    windows = stage.process_audio(source)
-    assert [window.audio[0] for window in windows] == [0, 33_280, 66_560]
-    assert all(len(window.audio) == 33_280 and window.frames_THWC is None for window in windows)
-    source.audio = audio[:33_279]
-    assert stage.process_audio(source) == []
+@pytest.mark.parametrize(
+    ("size", "bucket"),
+    [((1920, 1080), (1280, 704)), ((1080, 1920), (704, 1280)), ((640, 640), (960, 960)), ((640, 480), (960, 960))],
+)
+def test_a_picture_takes_the_bucket_nearest_to_its_aspect(size, bucket):
+    assert nearest_bucket(*size, ClipConfig(buckets=["1280x704", "704x1280", "960x960"]).sizes()) == bucket
 
 
-@pytest.fixture
-def window():
-    frames, audio = draw_flash(seconds=2.1)
-    audio = np.pad(audio, (0, 33_280))[:33_280]
-    return Window(0, 0.0, CLIP_S, frames[:49], audio)
+def test_of_buckets_of_one_aspect_the_one_that_is_no_enlargement_is_taken():
+    sizes = ClipConfig(buckets=["1280x720", "640x360"]).sizes()
+    assert nearest_bucket(800, 450, sizes) == (640, 360)
+    assert nearest_bucket(1920, 1080, sizes) == (1280, 720)
 
 
-def test_the_wav_is_exact(tmp_path, window):
-    write_wav(tmp_path / "clip.wav", window.audio, RATE_HZ)
-    with wave.open(str(tmp_path / "clip.wav")) as file:
-        assert (file.getnchannels(), file.getframerate(), file.getnframes()) == (1, RATE_HZ, 33_280)
-        samples = np.frombuffer(file.readframes(33_280), "<i2") / 32_767
-    assert np.abs(samples - window.audio).max() <= 0.5 / 32_767 + 1e-6
-
-
-def test_loud_sound_is_limited_not_wrapped(tmp_path):
-    write_wav(tmp_path / "loud.wav", np.array([1.5, -1.5], np.float32), RATE_HZ)
-    with wave.open(str(tmp_path / "loud.wav")) as file:
-        assert np.frombuffer(file.readframes(2), "<i2").tolist() == [32_767, -32_768]
-
-
-def test_the_mp4_shows_and_sounds_like_the_clip_and_repeats_exactly(tmp_path, window):
-    write_mp4(tmp_path / "clip.mp4", window, ClipConfig())
-    write_mp4(tmp_path / "again.mp4", window, ClipConfig())
-    assert (tmp_path / "clip.mp4").read_bytes() == (tmp_path / "again.mp4").read_bytes()
-    with av.open(str(tmp_path / "clip.mp4")) as container:
-        assert container.streams.video[0].codec_context.name == "h264"
-        assert container.streams.audio[0].codec_context.name == "aac"
-        assert container.streams.video[0].average_rate == 24
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    assert len(frames) == 49
-    assert np.abs(np.stack(frames).astype(int) - window.frames_THWC).mean() < 6
-    source = DecodeStage(ClipConfig(), DecodeConfig()).process(tmp_path / "clip.mp4")
-    assert np.corrcoef(source.audio[:32_000], window.audio[:32_000])[0, 1] > 0.99
+def test_the_lengths_of_sound_are_whole_audio_latents_at_both_rates():
+    clip = ClipConfig()
+    assert clip.samples_16k(49) == 33_280
+    assert clip.samples_48k(49) == 99_840
+    assert clip.samples_16k(121) % 640 == 0
+    assert 0 <= clip.samples_16k(121) - 121 / 24 * 16_000 < 640

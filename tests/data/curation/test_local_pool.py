@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nava.data.curation.pool import run_units
+from nava.data.curation.local_pool import run_units
 
 LONG_S = 60.0
 
@@ -29,12 +29,12 @@ def work(unit):
     return os.getpid() if kind == "pid" else value * 2
 
 
-def run(units, workers=2, timeout_s=LONG_S):
-    return {outcome.unit: outcome for outcome in run_units(work, units, workers, timeout_s)}
+def run(units, workers=2, timeout_s=LONG_S, attempts=2):
+    return {outcome.unit: outcome for outcome in run_units(work, units, workers, timeout_s, attempts)}
 
 
 def test_every_unit_has_one_outcome_from_processes_of_its_own():
-    outcomes = list(run_units(work, [f"double:{n}" for n in range(7)] + ["pid"], 2, LONG_S))
+    outcomes = list(run_units(work, [f"double:{n}" for n in range(7)] + ["pid"], 2, LONG_S, 2))
     assert sorted(outcome.unit for outcome in outcomes) == sorted([f"double:{n}" for n in range(7)] + ["pid"])
     assert all(not outcome.failure for outcome in outcomes)
     results = {outcome.unit: outcome.result for outcome in outcomes}
@@ -42,12 +42,13 @@ def test_every_unit_has_one_outcome_from_processes_of_its_own():
     assert results["pid"] != os.getpid()
 
 
-def test_a_unit_that_kills_its_worker_is_tried_twice_and_the_rest_is_done(tmp_path):
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_unit_that_kills_every_worker_is_tried_so_often_and_the_rest_is_done(tmp_path, attempts):
     poison = f"die:{tmp_path / 'deaths'}"
-    outcomes = run(["double:1", poison, "double:2", "double:3"])
+    outcomes = run(["double:1", poison, "double:2", "double:3"], attempts=attempts)
     assert outcomes[poison].failure == "killed"
-    assert "-9" in outcomes[poison].detail
-    assert (tmp_path / "deaths").read_text() == "xx"
+    assert outcomes[poison].detail == f"ended its worker process each of {attempts} times"
+    assert (tmp_path / "deaths").read_text() == "x" * attempts
     assert [outcomes[f"double:{n}"].result for n in (1, 2, 3)] == ["11", "22", "33"]
 
 
@@ -81,7 +82,7 @@ def test_no_units_start_no_process():
 
 
 def test_leaving_early_ends_the_workers():
-    outcomes = run_units(work, ["pid", "hang"], 2, LONG_S)
+    outcomes = run_units(work, ["pid", "hang"], 2, LONG_S, 2)
     pid = next(outcomes).result
     outcomes.close()
     with pytest.raises(ProcessLookupError):
@@ -91,10 +92,10 @@ def test_leaving_early_ends_the_workers():
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_workers_end_with_a_parent_that_is_killed():
     code = (
-        "from nava.data.curation.pool import run_units\n"
-        "from tests.data.curation.test_pool import work\n"
+        "from nava.data.curation.local_pool import run_units\n"
+        "from tests.data.curation.test_local_pool import work\n"
         "if __name__ == '__main__':\n"
-        "    for outcome in run_units(work, ['pid'] + ['double:1'] * 10**6, 1, 60.0):\n"
+        "    for outcome in run_units(work, ['pid'] + ['double:1'] * 10**6, 1, 60.0, 2):\n"
         "        print(outcome.result, flush=True)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

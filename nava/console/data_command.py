@@ -1,0 +1,140 @@
+"""`nava data`: raw media to a versioned corpus, one command per step."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from nava.runtime.errors import EXIT_GATE_FAILED, InputError
+
+if TYPE_CHECKING:
+    from nava.config.composition import ResolvedConfig
+
+C = TypeVar("C")
+FOLDER = click.Path(path_type=Path, file_okay=False)
+RECIPE = click.option("--recipe", default="demo", show_default=True, help="See `nava config recipes`.")
+CURATED = click.argument("folder", type=FOLDER)
+
+
+@click.group()
+def data() -> None:
+    """Raw media to a versioned corpus: curate, validate, version, encode, and look at every record."""
+
+
+@data.command("synthetic")
+@click.option("--recipe", default="smoke", show_default=True, help="Whose section `synthetic` says how much.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to fill.")
+def synthetic_media(recipe: str, seed: int, output: Path) -> None:
+    """Generate seeded raw media with their true labels, as the demo does."""
+    from nava.config.synthetic import SyntheticConfig
+    from nava.data.synthetic.generate import generate
+    from nava.runtime.progress import Progress
+
+    settings = _section(_compose(recipe, ()), SyntheticConfig)
+    click.echo(f"{generate(output, settings, seed, Progress())}: media; labels.jsonl beside it")
+
+
+@data.command("curate")
+@click.option("--source", required=True, help="Folder, bucket address, or manifest (CSV, JSONL, parquet) of raw media.")
+@click.option("--out", "-o", required=True, type=FOLDER, help="Folder of the corpus; run again to add what is new.")
+@RECIPE
+@click.option("--executor", type=click.Choice(["local", "ray"]), help="Who runs the stages; by default the recipe's.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes; by default the recipe's.")
+@click.option("--licence", default="", help="Licence of the media, carried into every record (SPDX name).")
+@click.option("--origin", default="", help="Where the media come from, carried into every record.")
+@click.argument("overrides", nargs=-1)
+def curate(
+    source: str,
+    out: Path,
+    recipe: str,
+    executor: str | None,
+    workers: int | None,
+    licence: str,
+    origin: str,
+    overrides: tuple[str, ...],
+) -> None:
+    """Curate raw media into clips: OUT/clips.parquet has every record with its scores and its reason.
+
+    OVERRIDES are settings such as curation.filters.min_lufs=-45; thresholds may move without measuring again. Exit
+    codes: 0 done, 1 failed, 2 wrong input or setting.
+    """
+    from nava.config.annotation import AnnotationConfig
+    from nava.config.curation import CurationConfig
+    from nava.config.source import SourceConfig
+    from nava.config.speech import SpeechConfig
+    from nava.data.curation.curate import Curated
+    from nava.data.curation.folder import FolderCuration
+    from nava.data.curation.plan import CurationPlan
+    from nava.data.curation.step import account_lines
+    from nava.runtime.progress import Progress
+
+    settings = [f"source.uri={_quoted(_local(source))}", *overrides]
+    settings += [f"source.licence={_quoted(licence)}"] if licence else []
+    settings += [f"source.origin={_quoted(origin)}"] if origin else []
+    settings += [f"curation.execution.executor={executor}"] if executor else []
+    settings += [f"curation.execution.workers={workers}"] if workers else []
+    resolved = _compose(recipe, settings)
+    plan = CurationPlan(
+        _section(resolved, CurationConfig), _section(resolved, SpeechConfig), _section(resolved, AnnotationConfig)
+    )
+    curation = FolderCuration(plan, out.resolve(), Progress(bar=sys.stderr.isatty()), click.echo)
+    curated: Curated = curation.run(_section(resolved, SourceConfig))
+    for line in account_lines(curated.rows):
+        click.echo(line)
+    click.echo(f"{out}/clips.parquet: every record; next: nava data validate {out}")
+
+
+@data.command("validate")
+@CURATED
+@RECIPE
+@click.argument("overrides", nargs=-1)
+def validate(folder: Path, recipe: str, overrides: tuple[str, ...]) -> None:
+    """Hold a curated FOLDER against the gates: one suite per stage and the accounts over all tables.
+
+    Writes FOLDER/gate/verdict.html. Exit codes: 0 passed, 2 wrong input, 3 a rule does not hold.
+    """
+    from nava.artifacts.gate_verdict import PAGE_FILE, write_verdict
+    from nava.config.curation import CurationConfig
+    from nava.config.validation import ValidationConfig
+    from nava.data.validation.step import judge
+
+    resolved = _compose(recipe, overrides)
+    verdict = judge(folder.resolve(), _section(resolved, ValidationConfig), _section(resolved, CurationConfig))
+    write_verdict(folder / "gate", verdict, title="Data gate")
+    click.echo(f"{sum(bool(rule.passed) for rule in verdict.rules)} of {len(verdict.rules)} rules hold")
+    click.echo(f"{folder}/gate/{PAGE_FILE}: every rule, what was seen, and the records that break it")
+    if not verdict.passed:
+        click.echo(f"nava: {verdict.message()}", err=True)
+        sys.exit(EXIT_GATE_FAILED)
+
+
+def _compose(recipe: str, overrides: tuple[str, ...] | list[str]) -> ResolvedConfig:
+    from nava.config.composition import compose
+
+    return compose(recipe, list(overrides))
+
+
+def _section(resolved: ResolvedConfig, schema: type[C]) -> C:
+    from nava.runtime.step import section_name, typed_section
+
+    return typed_section(schema, resolved.config[section_name(schema)])
+
+
+def _local(source: str) -> str:
+    """A local path made absolute; a bucket's address as it is."""
+    if "://" in source:
+        return source
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise InputError(f"source {source} does not exist; give a folder, a bucket address or a manifest file")
+    return str(path.resolve())
+
+
+def _quoted(value: Any) -> str:
+    """A value that Hydra's grammar takes as one string, whatever is in it."""
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
