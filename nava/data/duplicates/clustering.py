@@ -185,6 +185,7 @@ class Partition:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._files = [safe_open(path, framework="np") for path in paths]
         self._offsets = [file.get_tensor("offsets") for file in self._files]
+        self._dimensions = self._files[0].get_slice("embeddings").get_shape()[1]
         self.clusters = len(self._offsets[0]) - 1
 
     def members(self) -> Integers:
@@ -196,8 +197,12 @@ class Partition:
         ranks, embeddings = [], []
         for file, offsets in zip(self._files, self._offsets, strict=True):
             start, stop = int(offsets[number]), int(offsets[number + 1])
+            if start == stop:
+                continue  # safetensors refuses an empty slice at the end
             ranks.append(file.get_slice("ranks")[start:stop])
             embeddings.append(file.get_slice("embeddings")[start:stop])
+        if not ranks:
+            return EmbeddingShard(np.empty(0, np.int64), np.empty((0, self._dimensions), np.float16))
         joined = np.concatenate(ranks)
         order = np.argsort(joined)
         return EmbeddingShard(joined[order], np.concatenate(embeddings)[order])
