@@ -36,7 +36,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     share, square = hits / n, _Z95**2
     centre = (share + square / (2 * n)) / (1 + square / n)
     half = _Z95 / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return (0.0 if hits == 0 else centre - half), (1.0 if hits == n else centre + half)
 
 
 def bootstrap_f1(tallies: Sequence[Tally]) -> tuple[float, float]:
