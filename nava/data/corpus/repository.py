@@ -221,7 +221,9 @@ class CorpusRepository:
 
     def _repeats_record(self, commit: str) -> bool:
         record = self.history.read(commit, RECORD_NAME)
-        return any(self.history.read(tagged, RECORD_NAME) == record for tagged in self.history.tags().values())
+        return record is None or any(
+            self.history.read(tagged, RECORD_NAME) == record for tagged in self.history.tags().values()
+        )
 
     def _next_tag(self) -> str:
         return f"v{len(self.history.tags()) + 1}"

@@ -286,12 +286,12 @@ def table_bytes(table: pa.Table) -> bytes:
 def _filesystem(place: str, revision: str | None, settings: dict[str, Any]) -> DVCFileSystem:
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
-    from dvc.scm import CloneError
+    from scmrepo.exceptions import SCMError
 
     try:
         filesystem = DVCFileSystem(url=place, rev=revision, config=settings or None)
         filesystem.repo  # noqa: B018 - opened here, so that what is wrong with the address is said here
-    except (DvcException, CloneError, OSError) as error:
+    except (DvcException, SCMError, OSError) as error:
         raise InputError(f"corpus {revision} cannot be opened at {place}: {error}") from error
     return filesystem
 

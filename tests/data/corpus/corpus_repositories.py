@@ -46,7 +46,7 @@ def curated(folder, names, clips_each=2, others=(), **changes):
 
 
 def repository(folder, **settings):
-    return CorpusRepository(folder, CorpusConfig(**{"shard_mb": 0.02, **settings}))
+    return CorpusRepository(folder, CorpusConfig(**{"shard_mb": 0.04, **settings}))
 
 
 def git(folder, *arguments):
