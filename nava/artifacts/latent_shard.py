@@ -3,13 +3,15 @@
 ::
 
     index.parquet              one row per clip, written last: without it there are no shards
-    <bucket>/<nnnnn>.safetensors   video_BCTHW (buckets with a picture), audio_BLC, text_BND; row b is a clip
-    codec/video, codec/audio, codec/text   what encoded them, and decodes what a model makes of them
+    <bucket>/<nnnnn>.safetensors   video_BCTHW (buckets with a picture), audio_BLC, text_BND; row b is a clip;
+                                   voice_SE, a row per speech span of all clips, if a timbre encoder was used
+    codec/video, codec/audio, codec/text, codec/timbre   what encoded them, and decodes what a model makes of them
     reconstruction.json        how well the codecs reconstruct held-out clips
 
 A bucket is one size of video and audio latents, so that its clips can be batched; a shard belongs to one split.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,13 +26,17 @@ from nava.runtime.hashing import sha256_file
 from nava.runtime.storage import atomic_file, write_json
 
 KIND = "latent_shards"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 INDEX_FILE = "index.parquet"
 RECONSTRUCTION_FILE = "reconstruction.json"
 CODEC_FOLDER = "codec"
 TEXT_FOLDER = "text"
-VIDEO, AUDIO, TEXT = "video_BCTHW", "audio_BLC", "text_BND"
-DTYPE = "F32"
+TIMBRE_FOLDER = "timbre"
+VIDEO, AUDIO, TEXT, VOICE = "video_BCTHW", "audio_BLC", "text_BND", "voice_SE"
+# Names of the configuration, and of safetensors.
+DTYPES = {"float32": "F32", "bfloat16": "BF16"}
+# The model sees a token per patch of so many video latents: frames, rows, columns.
+PATCH = (1, 2, 2)
 
 SCHEMA = pa.schema(
     [
@@ -49,9 +55,14 @@ SCHEMA = pa.schema(
         pa.field("video_codec_id", pa.string(), nullable=False),
         pa.field("audio_codec_id", pa.string(), nullable=False),
         pa.field("text_encoder_id", pa.string(), nullable=False),
+        pa.field("timbre_encoder_id", pa.string(), nullable=False),
+        pa.field("voice_row", pa.int32(), nullable=False),
+        pa.field("voice_slots", pa.list_(pa.int32()), nullable=False),
+        pa.field("voice_width", pa.int32(), nullable=False),
         pa.field("caption", pa.string(), nullable=False),
         pa.field("dropped_words", pa.int32(), nullable=False),
         pa.field("tags", pa.list_(pa.string()), nullable=False),
+        pa.field("subsets", pa.list_(pa.string()), nullable=False),
     ],
     metadata={b"nava.artifact": KIND.encode(), b"nava.schema_version": str(SCHEMA_VERSION).encode()},
 )
@@ -73,13 +84,18 @@ class LatentEntry:
         video_shape: (C, T, H, W), None without a picture.
         audio_shape: (L, C).
         text_shape: (N, D).
-        seq_len: video and audio tokens.
+        seq_len: video and audio tokens as the model sees them.
         video_codec_id: identity of the video codec.
         audio_codec_id: identity of the audio codec.
         text_encoder_id: identity of the text encoder.
+        timbre_encoder_id: identity of the timbre encoder; empty if there was none.
+        voice_row: where its voices begin in the file's ``voice_SE``; they lie one after the other.
+        voice_slots: the text row that each voice replaces, one per speech span; empty for a clip without voices.
+        voice_width: values per voice; 0 without a timbre encoder.
         caption: the text that was encoded.
         dropped_words: how many of its words the text encoder ignored for want of rows.
         tags: what the captioner measured, e.g. the family.
+        subsets: the subsets of the corpus that curation put it into, e.g. ``stage3``.
     """
 
     clip_id: str
@@ -100,6 +116,11 @@ class LatentEntry:
     caption: str
     dropped_words: int
     tags: tuple[str, ...]
+    timbre_encoder_id: str = ""
+    voice_row: int = 0
+    voice_slots: tuple[int, ...] = ()
+    voice_width: int = 0
+    subsets: tuple[str, ...] = ()
 
 
 def bucket_name(video_shape: Sequence[int] | None, audio_shape: Sequence[int]) -> str:
@@ -109,9 +130,15 @@ def bucket_name(video_shape: Sequence[int] | None, audio_shape: Sequence[int]) -
 
 
 def sequence_length(video_shape: Sequence[int] | None, audio_shape: Sequence[int]) -> int:
-    """Tokens of a clip: one per video latent position and one per audio latent."""
-    video = 0 if video_shape is None else video_shape[1] * video_shape[2] * video_shape[3]
-    return video + audio_shape[0]
+    """Tokens of a clip: one per patch of video latents and one per audio latent."""
+    return video_tokens(video_shape) + audio_shape[0]
+
+
+def video_tokens(video_shape: Sequence[int] | None) -> int:
+    """Tokens of a picture of shape (C, T, H, W): patches, those at the edges counted whole; 0 without a picture."""
+    if video_shape is None:
+        return 0
+    return math.prod(-(-size // patch) for size, patch in zip(video_shape[1:], PATCH, strict=True))
 
 
 def write_index(folder: Path, entries: Sequence[LatentEntry]) -> None:
@@ -155,17 +182,20 @@ def _entry(row: dict[str, Any]) -> LatentEntry:
     shape = row["video_shape"]
     row["video_shape"] = None if shape is None else tuple(shape)
     return LatentEntry(
-        **row | {name: tuple(row[name]) for name in ("audio_shape", "text_shape", "tags")},
+        **row | {name: tuple(row[name]) for name in ("audio_shape", "text_shape", "tags", "voice_slots", "subsets")},
     )
 
 
-def verify_shard(folder: Path, entries: Sequence[LatentEntry]) -> None:
+def verify_shard(path: Path, entries: Sequence[LatentEntry]) -> None:
     """Check one shard against its entries: hash, rows, dtype and shapes.
+
+    Args:
+        path: the file, wherever it lies.
+        entries: those of its clips, all of them.
 
     Raises:
         InputError: names the file and what to do.
     """
-    path = folder / entries[0].shard
     if not path.is_file():
         raise damaged(path, "it is missing")
     digest = sha256_file(path)
@@ -174,14 +204,17 @@ def verify_shard(folder: Path, entries: Sequence[LatentEntry]) -> None:
     try:
         with safe_open(path, framework="numpy") as file:
             found = {name: (file.get_slice(name).get_dtype(), file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise damaged(path, str(error)) from error
     rows = len(entries)
     if sorted(entry.row for entry in entries) != list(range(rows)):
         raise damaged(path, "the index does not name each of its rows once")
+    voices = sum(len(entry.voice_slots) for entry in entries)
     for entry in entries:
         shapes = {VIDEO: entry.video_shape, AUDIO: entry.audio_shape, TEXT: entry.text_shape}
         wanted = {name: (entry.dtype, [rows, *shape]) for name, shape in shapes.items() if shape is not None}
+        if voices:
+            wanted[VOICE] = (entry.dtype, [voices, entry.voice_width])
         if found != wanted:
             raise damaged(path, f"it holds {found}, the index says {wanted} for clip {entry.clip_id}")
         if entry.bucket != bucket_name(entry.video_shape, entry.audio_shape):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from nava.config.annotation import AnnotationConfig
 from nava.config.checks import require
 from nava.config.conditioning import ConditioningConfig
 from nava.config.corpus import CorpusConfig
@@ -11,11 +12,13 @@ from nava.config.encoding import EncodingConfig
 from nava.config.evaluation import EvaluationConfig
 from nava.config.generation import GenerationConfig
 from nava.config.latents import LatentsConfig
+from nava.config.loader import LoaderConfig
 from nava.config.model import ModelConfig
 from nava.config.promotion import PromotionConfig
 from nava.config.registry import RegistryConfig
 from nava.config.serving import ServingConfig
 from nava.config.source import SourceConfig
+from nava.config.speech import SpeechConfig
 from nava.config.synthetic import SyntheticConfig
 from nava.config.training import TrainingConfig
 from nava.config.validation import ValidationConfig
@@ -32,11 +35,14 @@ class LifecycleConfig:
     source: SourceConfig = field(default_factory=SourceConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     curation: CurationConfig = field(default_factory=CurationConfig)
+    speech: SpeechConfig = field(default_factory=SpeechConfig)
+    annotation: AnnotationConfig = field(default_factory=AnnotationConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     latents: LatentsConfig = field(default_factory=LatentsConfig)
     conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
+    loader: LoaderConfig = field(default_factory=LoaderConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

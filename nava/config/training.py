@@ -1,6 +1,6 @@
 """Settings of training: three stages, their ratios and dropouts, the engine; the defaults are the `demo` recipe's."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from nava.config.checks import require
 
@@ -8,6 +8,25 @@ ENGINES = ("deepspeed", "plain")
 # ZeRO stage 0 reports no gradient norm; stage 3 shards the parameters, which the moving average needs whole.
 ZERO_STAGES = (1, 2)
 NOT_IDENTITY = {"identity": False}
+
+
+@dataclass
+class TaskRatio:
+    """How the audio-video micro-batches of a stage divide among the tasks that have a picture; exact over every sum.
+
+    T text, I image, A reference audio, V video: what is given, and what is made.
+    """
+
+    t2av: int = 1
+    ti2av: int = 0
+    t2v: int = 0
+    tia2av: int = 0
+
+    def check(self, prefix: str) -> None:
+        """Refuse shares that are no ratio. InputError names them and what they may be."""
+        shares = asdict(self)
+        allowed = min(shares.values()) >= 0 and sum(shares.values()) >= 1
+        require(allowed, prefix, shares, "whole numbers, not all 0")
 
 
 @dataclass
@@ -22,12 +41,17 @@ class StageConfig:
     warmup_steps: int
     # Share of samples whose text becomes zero rows.
     text_dropout: float = 0.1
+    # Share of speech spans whose voice becomes an unknown one.
+    voice_dropout: float = 0.2
     # Share of audio-video micro-batches whose audio and video do not see each other in self-attention.
     modality_masking: float = 0.2
-    # The stage's curated subset: audio-video clips with one of these tags are drawn `curated_repeats` times an epoch,
+    # Only clips of this subset of the corpus, as curation chose them ("stage3"); empty is all clips.
+    subset: str = ""
+    # The stage's curated clips: audio-video clips with one of these tags are drawn `curated_repeats` times an epoch,
     # all others once, so that what earlier stages learned is not forgotten.
     curated_tags: list[str] = field(default_factory=list)
     curated_repeats: int = 1
+    tasks: TaskRatio = field(default_factory=TaskRatio)
 
 
 def _stage1() -> StageConfig:
@@ -117,6 +141,7 @@ def _check_stage(name: str, stage: StageConfig) -> None:
     ratio = (stage.audio_only, stage.audio_video)
     allowed = min(ratio) >= 0 and sum(ratio) >= 1
     require(allowed, f"{name}.audio_only : audio_video", f"{ratio[0]} : {ratio[1]}", "whole numbers, not both 0")
-    for share in ("text_dropout", "modality_masking"):
+    stage.tasks.check(f"{name}.tasks")
+    for share in ("text_dropout", "voice_dropout", "modality_masking"):
         value = getattr(stage, share)
         require(0 <= value <= 1, f"{name}.{share}", value, "between 0 and 1")

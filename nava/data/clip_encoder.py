@@ -1,4 +1,4 @@
-"""From the clips of a corpus version to latent shards: fit the codecs, encode, measure what was lost."""
+"""From clips to latents: the encoders of a corpus, fitted where they need it, and what they make of one clip."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,23 +11,13 @@ import torch
 from torch import Tensor
 
 from nava.artifacts.clip_manifest import ClipRow, Modality, Split
-from nava.artifacts.latent_shard import (
-    AUDIO,
-    CODEC_FOLDER,
-    DTYPE,
-    TEXT,
-    TEXT_FOLDER,
-    VIDEO,
-    LatentEntry,
-    bucket_name,
-    sequence_length,
-)
+from nava.artifacts.latent_shard import CODEC_FOLDER, TEXT_FOLDER, TIMBRE_FOLDER
 from nava.conditioning.text import TextEncoder, build_text_encoder, load_text_encoder
+from nava.conditioning.timbre import TimbreEncoder, build_timbre_encoder, load_timbre_encoder
 from nava.config.conditioning import ConditioningConfig
-from nava.config.encoding import EncodingConfig
 from nava.config.latents import LatentsConfig
 from nava.data.clip_media import read_video, read_wav
-from nava.data.shards import ShardPlan, is_written, plan_shards, write_shard
+from nava.data.clip_text import ClipText, encode_text
 from nava.latents.quality import envelope_correlation, mel_error_db, psnr_db, ssim
 from nava.latents.registry import (
     Codecs,
@@ -39,7 +29,6 @@ from nava.latents.registry import (
 )
 from nava.latents.waveform import decode_mono
 from nava.runtime.errors import InputError
-from nava.runtime.hashing import sha256_file, sha256_json
 from nava.runtime.storage import atomic_folder
 
 # The floor of the embedded codec, about 50 dB below full scale, so that codecs with another floor compare.
@@ -54,6 +43,7 @@ class Encoders:
 
     codecs: Codecs
     text: TextEncoder
+    timbre: TimbreEncoder | None = None
 
     @property
     def identities(self) -> dict[str, str]:
@@ -62,6 +52,7 @@ class Encoders:
             "video_codec_id": self.codecs.video.identity,
             "audio_codec_id": self.codecs.audio.identity,
             "text_encoder_id": self.text.identity,
+            "timbre_encoder_id": self.timbre.identity if self.timbre else "",
         }
 
 
@@ -108,10 +99,10 @@ class Corpus:
     def _sound(self, clip: ClipRow, sample_rate_hz: int) -> Tensor:
         path = self.folder / str(clip["audio_path"])
         samples_N = read_wav(path, sample_rate_hz)
-        if len(samples_N) != clip["n_samples"]:
+        if len(samples_N) != clip["n_samples_16k"]:
             raise InputError(
                 f"clip {clip['clip_id']}: {path} holds {len(samples_N)} samples, the manifest says "
-                f"{clip['n_samples']}; check the corpus version out again"
+                f"{clip['n_samples_16k']}; check the corpus version out again"
             )
         return samples_N
 
@@ -126,6 +117,8 @@ def fitted_encoders(
         with atomic_folder(codec_folder) as temporary:
             save_codecs(encoders.codecs, temporary)
             encoders.text.save(temporary / TEXT_FOLDER)
+            if encoders.timbre is not None:
+                encoders.timbre.save(temporary / TIMBRE_FOLDER)
     # Read back even when just fitted, so that a restarted step computes with the very same tensors.
     return load_encoders(codec_folder, latents, conditioning)
 
@@ -133,19 +126,22 @@ def fitted_encoders(
 def load_encoders(
     codec_folder: Path, latents: LatentsConfig | None = None, conditioning: ConditioningConfig | None = None
 ) -> Encoders:
-    """The codecs and the text encoder of latent shards or of a model package.
+    """The codecs, the text encoder and, if there is one, the timbre encoder of latent shards or of a model package.
 
     Args:
         codec_folder: of the shards or of the package.
         latents: says where published weights are, for codecs that refer to some.
-        conditioning: the same for the text encoder.
+        conditioning: the same for the text and the timbre encoder.
     """
     latents, conditioning = latents or LatentsConfig(), conditioning or ConditioningConfig()
     video = load_video_codec(codec_folder, latents.video.weights, latents.video.weights_cache)
     audio = load_audio_codec(codec_folder, latents.audio.weights, latents.audio.weights_cache)
     cache = Path(conditioning.weights_cache) if conditioning.weights_cache else None
     text = load_text_encoder(codec_folder / TEXT_FOLDER, conditioning.text_weights or None, cache=cache)
-    return Encoders(Codecs(video, audio), text)
+    timbre = None
+    if (folder := codec_folder / TIMBRE_FOLDER).is_dir():
+        timbre = load_timbre_encoder(folder, conditioning.timbre_weights or None, cache=cache)
+    return Encoders(Codecs(video, audio), text, timbre)
 
 
 def _fit(corpus: Corpus, latents: LatentsConfig, conditioning: ConditioningConfig, seed: int) -> Encoders:
@@ -162,7 +158,7 @@ def _fit(corpus: Corpus, latents: LatentsConfig, conditioning: ConditioningConfi
 
     video = build_video_codec(latents.video, read_videos, len(pictures), seed)
     audio = build_audio_codec(latents.audio, read_samples)
-    return Encoders(Codecs(video, audio), build_text_encoder(conditioning))
+    return Encoders(Codecs(video, audio), build_text_encoder(conditioning), build_timbre_encoder(conditioning))
 
 
 def clip_shapes(clip: ClipRow, codecs: Codecs) -> ClipShapes:
@@ -175,70 +171,50 @@ def clip_shapes(clip: ClipRow, codecs: Codecs) -> ClipShapes:
         video = None
         if clip["modality"] == Modality.AUDIO_VIDEO:
             video = codecs.video.latent_shape(clip["n_frames"], clip["height"], clip["width"])
-        return video, codecs.audio.latent_shape(clip["n_samples"])
+        return video, codecs.audio.latent_shape(clip["n_samples_16k"])
     except InputError as error:
         raise InputError(f"clip {clip['clip_id']} ({clip['src_path']}) cannot be encoded: {error}") from error
 
 
-def plan_corpus(corpus: Corpus, codecs: Codecs, clips_per_shard: int) -> list[ShardPlan]:
-    """Which clips go into which shard."""
-    places = {
-        str(clip["clip_id"]): (bucket_name(*clip_shapes(clip, codecs)), str(clip["split"])) for clip in corpus.clips
-    }
-    return plan_shards(places, clips_per_shard)
+@dataclass(frozen=True)
+class EncodedClip:
+    """What the encoders make of a clip.
+
+    Attributes:
+        video_CTHW: None without a picture.
+        audio_LC: audio latents.
+        text: its text and the voices of its speech.
+    """
+
+    video_CTHW: Tensor | None  # noqa: N815
+    audio_LC: Tensor  # noqa: N815
+    text: ClipText
 
 
-def encode_shard(
-    folder: Path, plan: ShardPlan, corpus: Corpus, encoders: Encoders, config: EncodingConfig
-) -> list[LatentEntry]:
-    """Encode the clips of one shard, unless a finished file is there, and describe them for the index."""
-    by_id = {str(clip["clip_id"]): clip for clip in corpus.clips}
-    clips = [by_id[clip_id] for clip_id in plan.ids]
-    captions = [clip["caption"] or "" for clip in clips]
-    path = folder / plan.path
-    content_key = sha256_json([plan.path, list(zip(plan.ids, captions, strict=True)), encoders.identities])
-    if not is_written(path, content_key):
-        write_shard(path, _encode(clips, captions, corpus, encoders, config.clips_per_batch), content_key)
-    video_shape, audio_shape = clip_shapes(clips[0], encoders.codecs)
-    shared: dict[str, Any] = {
-        "bucket": plan.bucket,
-        "split": plan.split,
-        "shard": plan.path,
-        "shard_sha256": sha256_file(path),
-        "dtype": DTYPE,
-        "video_shape": video_shape,
-        "audio_shape": audio_shape,
-        "text_shape": (encoders.text.rows, encoders.text.width),
-        "seq_len": sequence_length(video_shape, audio_shape),
-        **encoders.identities,
-    }
-    return [
-        LatentEntry(
-            clip_id=str(clip["clip_id"]),
-            modality=str(clip["modality"]),
-            row=row,
-            caption=caption,
-            dropped_words=encoders.text.dropped_words(caption),
-            tags=tuple(clip["tags"] or ()),
-            **shared,
-        )
-        for row, (clip, caption) in enumerate(zip(clips, captions, strict=True))
-    ]
+def encode_clips(
+    clips: Sequence[ClipRow], corpus: Corpus, encoders: Encoders, text_column: str
+) -> Iterator[EncodedClip]:
+    """Encode clips one by one, so that what becomes of a clip never depends on its neighbours; media are read ahead.
 
+    Args:
+        clips: all with a picture, or all without.
+        corpus: where their media are.
+        encoders: what encodes them.
+        text_column: the manifest's column to describe them by, ``prompt`` or ``caption``.
 
-def _encode(
-    clips: Sequence[ClipRow], captions: list[str], corpus: Corpus, encoders: Encoders, batch: int
-) -> dict[str, Tensor]:
+    Raises:
+        InputError: media that are missing, damaged, or not as the manifest says.
+    """
     codecs = encoders.codecs
-    sounds = _batches(corpus.sounds(clips, codecs.audio.sample_rate_hz), batch)
-    tensors = {
-        AUDIO: torch.cat([codecs.audio.encode(samples_BN) for samples_BN in sounds]),
-        TEXT: encoders.text.encode(captions),
-    }
-    if clips[0]["modality"] == Modality.AUDIO_VIDEO:
-        videos = _batches(corpus.videos(clips), batch)
-        tensors[VIDEO] = torch.cat([codecs.video.encode(video_BTHWC) for video_BTHWC in videos])
-    return tensors
+    sounds = corpus.sounds(clips, codecs.audio.sample_rate_hz)
+    paired = bool(clips) and clips[0]["modality"] == Modality.AUDIO_VIDEO
+    videos: Iterable[Tensor | None] = corpus.videos(clips) if paired else [None] * len(clips)
+    for clip, sound_N, video_THWC in zip(clips, sounds, videos, strict=True):
+        yield EncodedClip(
+            None if video_THWC is None else codecs.video.encode(video_THWC[None])[0],
+            codecs.audio.encode(sound_N[None])[0],
+            encode_text(clip, text_column, sound_N, encoders.text, encoders.timbre),
+        )
 
 
 def measure_reconstruction(corpus: Corpus, codecs: Codecs, limit: int, seed: int) -> dict[str, Any]:
@@ -293,17 +269,6 @@ def _mean(values: Sequence[Tensor]) -> float | None:
 def _sample(clips: Sequence[ClipRow], limit: int, seed: int) -> list[ClipRow]:
     order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(seed))[:limit]
     return [clips[index] for index in sorted(order.tolist())]
-
-
-def _batches(items: Iterable[Tensor], size: int) -> Iterator[Tensor]:
-    batch: list[Tensor] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield torch.stack(batch)
-            batch = []
-    if batch:
-        yield torch.stack(batch)
 
 
 def _chunks(clips: Sequence[ClipRow], size: int) -> Iterator[Sequence[ClipRow]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,16 @@ from nava.runtime.step import KEY_DIGITS, Step
 from nava.runtime.storage import is_part
 
 if TYPE_CHECKING:
-    from nava.data.clip_encoder import Corpus
+    from nava.artifacts.latent_shard import LatentEntry
+    from nava.data.clip_encoder import Corpus, Encoders
+    from nava.data.shards import ShardPlan
 
 
 def encode(step: Step, corpus: Handle) -> Handle:
     """Fit the codecs on training clips, encode every kept clip, measure the reconstruction.
 
-    The shards lie under ``<run>/shards/<key>``. A killed step finds its codecs and finished shards there again.
+    The shards lie under ``<run>/shards/<key>``. A killed step finds its codecs and finished shards there again. How
+    many processes encode changes nothing of the result.
 
     Args:
         step: sections ``latents``, ``conditioning`` and ``encoding``.
@@ -35,8 +39,8 @@ def encode(step: Step, corpus: Handle) -> Handle:
     """
     import torch
 
-    from nava.artifacts.latent_shard import CODEC_FOLDER, KIND, write_index, write_reconstruction
-    from nava.data import clip_encoder
+    from nava.artifacts.latent_shard import CODEC_FOLDER, write_index, write_reconstruction
+    from nava.data import clip_encoder, shard_encoder
 
     corpus.require("corpus_version")
     latents, config = step.section(LatentsConfig), step.section(EncodingConfig)
@@ -49,30 +53,60 @@ def encode(step: Step, corpus: Handle) -> Handle:
         ready = (folder / CODEC_FOLDER).is_dir()
         step.log("codecs found from an earlier attempt" if ready else "fitting the codecs on training clips")
         encoders = clip_encoder.fitted_encoders(folder, clips, latents, step.section(ConditioningConfig), step.seed)
-        plans = clip_encoder.plan_corpus(clips, encoders.codecs, config.clips_per_shard)
+        plans = shard_encoder.plan_corpus(clips, encoders, config)
+        for _ in step.progress(_written(step, folder, plans, clips, encoders), len(plans), "latent shards"):
+            pass
         entries = [
-            entry
-            for plan in step.progress(plans, label="latent shards")
-            for entry in clip_encoder.encode_shard(folder, plan, clips, encoders, config)
+            entry for plan in plans for entry in shard_encoder.encode_shard(folder, plan, clips, encoders, config)
         ]
         report = clip_encoder.measure_reconstruction(clips, encoders.codecs, config.reconstruction_clips, step.seed)
     finally:
         torch.set_num_threads(threads)
     write_reconstruction(folder, report)
     write_index(folder, entries)
+    facts = {"shards": len(plans), "reconstruction": report} | _account(step, clips, entries, encoders)
+    return Handle.of_path("latent_shards", folder, **facts)
+
+
+def _written(
+    step: Step, folder: Path, plans: Sequence[ShardPlan], clips: Corpus, encoders: Encoders
+) -> Iterator[ShardPlan]:
+    """The shards as they are written, by this process or by several."""
+    from nava.data import shard_encoder
+
+    config = step.section(EncodingConfig)
+    if config.workers == 1:
+        for plan in plans:
+            shard_encoder.encode_shard(folder, plan, clips, encoders, config)
+            yield plan
+        return
+    job = shard_encoder.EncodingJob(
+        folder, clips.folder, step.section(LatentsConfig), step.section(ConditioningConfig), config
+    )
+    yield from shard_encoder.encode_in_processes(job, plans, clips)
+
+
+def _account(step: Step, clips: Corpus, entries: Sequence[LatentEntry], encoders: Encoders) -> dict[str, object]:
+    """Counts for the handle; what was cut or left out is said in the log as well."""
     cut = sum(entry.dropped_words > 0 for entry in entries)
     if cut:
         step.log(f"{cut} captions are longer than {encoders.text.rows} words; the text encoder ignores what follows")
-    return Handle.of_path(
-        KIND,
-        folder,
-        clips=len(entries),
-        shards=len(plans),
-        by_split=dict(sorted(Counter(f"{entry.split}/{entry.modality}" for entry in entries).items())),
-        by_bucket=dict(sorted(Counter(entry.bucket for entry in entries).items())),
-        truncated_captions=cut,
-        reconstruction=report,
-    )
+    speaking = {str(clip["clip_id"]) for clip in clips.clips if clip.get("speech")}
+    voiced = sum(bool(entry.voice_slots) for entry in entries)
+    if encoders.timbre is None and speaking:
+        step.log(
+            f"{len(speaking)} clips have speech; their voices are not encoded: conditioning.timbre_encoder is none"
+        )
+    elif without := sum(entry.clip_id in speaking and not entry.voice_slots for entry in entries):
+        step.log(f"{without} of {len(speaking)} clips with speech have no voices: their text does not mark that speech")
+    return {
+        "clips": len(entries),
+        "by_split": dict(sorted(Counter(f"{entry.split}/{entry.modality}" for entry in entries).items())),
+        "by_bucket": dict(sorted(Counter(entry.bucket for entry in entries).items())),
+        "truncated_captions": cut,
+        "clips_with_speech": len(speaking),
+        "clips_with_voices": voiced,
+    }
 
 
 def _remove_parts(folder: Path) -> None:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from nava.config.diffusion import DiffusionConfig
-from nava.data.shards import LatentShards
 from nava.diffusion.loss import LossTerms, add_noise, audio_mask, flow_matching_loss, velocity, video_mask
 from nava.diffusion.timestep import NoiseLevels, TrainingSchedule
 from nava.training.micro_batches import MicroBatch
@@ -141,21 +140,29 @@ def _extents(clips: Clips) -> tuple[Tensor | None, Tensor | None]:
 
 
 class Objective:
-    """The flow-matching objective over latent shards."""
+    """The flow-matching objective over latents.
 
-    def __init__(self, config: DiffusionConfig, shards: LatentShards) -> None:
+    Args:
+        config: of the diffusion.
+        with_voices: whether the model takes voices; those of the clips are else left out.
+    """
+
+    def __init__(self, config: DiffusionConfig, *, with_voices: bool = False) -> None:
         self._config = config
         self._schedule = TrainingSchedule(config)
-        self._shards = shards
+        self._with_voices = with_voices
 
     def __call__(self, model: nn.Module, micro_batch: MicroBatch) -> LossTerms:
-        """The loss of one micro-batch. An audio-only one leaves the picture of audio-video clips out."""
-        latents = self._shards.read(micro_batch.ids)
+        """The loss of one micro-batch: of the sound, the picture or both, as its task says."""
+        latents, task = micro_batch.latents, micro_batch.task
         levels = self._schedule.sample(len(micro_batch.ids), micro_batch.generator)
+        speakers, slots = self._voices(micro_batch)
         clips = Clips(
-            latents.video_BCTHW if micro_batch.modality == "av" else None,
-            latents.audio_BLC,
+            latents.video_BCTHW if task.modality == "av" else None,
+            latents.audio_BLC if task.makes_audio else None,
             latents.text_BND * ~micro_batch.text_dropped[:, None, None],
+            speakers=speakers,
+            speaker_slots=slots,
         )
         return clip_loss(
             model,
@@ -164,8 +171,20 @@ class Objective:
             levels,
             self._config,
             mask_modality=micro_batch.mask_modality,
-            first_frame_clean=micro_batch.first_frame_clean,
+            first_frame_clean=task.with_image,
         )
+
+    def _voices(self, micro_batch: MicroBatch) -> tuple[Tensor | None, Tensor | None]:
+        """Voices and their slots, without those of samples whose text is dropped; a dropped voice is an unknown one."""
+        latents = micro_batch.latents
+        if not self._with_voices or latents.voice_SE is None or latents.voice_slot_S is None:
+            return None, None
+        assert micro_batch.voice_dropped is not None
+        voice_SE = latents.voice_SE * ~micro_batch.voice_dropped[:, None]
+        has_text_S = ~micro_batch.text_dropped[latents.voice_slot_S // latents.text_BND.shape[1]]
+        if not has_text_S.any():
+            return None, None
+        return voice_SE[has_text_S], latents.voice_slot_S[has_text_S]
 
 
 def _noise(like: Tensor | None, micro_batch: MicroBatch) -> Tensor | None:

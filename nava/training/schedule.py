@@ -1,28 +1,11 @@
-"""What happens at which step, as pure functions: learning rate, EMA decay, the order of modalities.
+"""What happens at which step, as pure functions: learning rate and EMA decay.
 
 A resumed run asks the same questions with the same step numbers and so goes on as if it had never stopped.
 """
 
-import hashlib
 import math
-from typing import Literal
 
-import torch
-
-from nava.config.training import StageConfig, TrainingConfig
-
-Modality = Literal["audio", "av"]
-
-
-def derived_seed(*parts: int | str) -> int:
-    """A seed in [0, 2^63) that depends on all `parts`, equal on every machine."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def generator_for(*parts: int | str) -> torch.Generator:
-    """A CPU generator seeded from `parts`."""
-    return torch.Generator().manual_seed(derived_seed(*parts))
+from nava.config.training import TrainingConfig
 
 
 def steps_before(config: TrainingConfig, stage: int) -> int:
@@ -50,17 +33,3 @@ def ema_decay(config: TrainingConfig, stage: int, step: int) -> float:
     """Share of the old average kept at optimizer step `step` of `stage`; rises with the steps of all stages."""
     done = steps_before(config, stage) + step
     return min(config.ema_decay, (done + 1) / (done + 10))
-
-
-def modality_of(stage: StageConfig, seed: int, stage_number: int, micro_step: int) -> tuple[Modality, int]:
-    """The modality of a micro-batch, and how many of that modality came before it in the stage.
-
-    The ratio is exact over every audio_only + audio_video micro-batches; within them the order is drawn from the seed.
-    """
-    length = stage.audio_only + stage.audio_video
-    block, place = divmod(micro_step, length)
-    order = torch.randperm(length, generator=generator_for(seed, stage_number, "modality", block)).tolist()
-    is_audio = [slot < stage.audio_only for slot in order]
-    if is_audio[place]:
-        return "audio", block * stage.audio_only + sum(is_audio[:place])
-    return "av", block * stage.audio_video + place - sum(is_audio[:place])

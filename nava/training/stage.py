@@ -1,7 +1,7 @@
 """One stage from its start weights to its result: validate, train, validate, write."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nava.artifacts.checkpoint import CheckpointDamagedError, CheckpointManifest, seal, verify
+from nava.config.composition import identity_values
 from nava.config.diffusion import DiffusionConfig
+from nava.config.loader import LoaderConfig
 from nava.config.model import ModelConfig
 from nava.config.training import TrainingConfig
-from nava.data.shards import LatentShards
+from nava.data.loader.loader import LatentLoader
+from nava.data.loader.sampler import MicroBatchSampler
+from nava.data.shards import LatentSource
 from nava.model.architecture import build_model
 from nava.model.backbone import NavaTransformer
 from nava.runtime.errors import InputError
@@ -21,7 +25,7 @@ from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import atomic_folder, read_json, write_json
 from nava.training.curves import CurveRow, write_curves
 from nava.training.engine import create_engine
-from nava.training.micro_batches import MicroBatches, stage_pools
+from nava.training.micro_batches import MicroBatches
 from nava.training.moving_average import MovingAverage
 from nava.training.objective import Objective
 from nava.training.trainer import StageTrainer
@@ -53,7 +57,8 @@ class StageJob:
     training: TrainingConfig
     model: ModelConfig
     diffusion: DiffusionConfig
-    shards: LatentShards
+    loader: LoaderConfig
+    shards: LatentSource
     previous: Path | None
     inputs: dict[str, str]
     workdir: Path
@@ -63,10 +68,12 @@ class StageJob:
     @property
     def config_hash(self) -> str:
         """Hash of the configuration, seed and inputs."""
-        sections = {"training": asdict(self.training), "model": asdict(self.model), "diffusion": asdict(self.diffusion)}
-        for item in fields(TrainingConfig):
-            if not item.metadata.get("identity", True):
-                del sections["training"][item.name]
+        sections = {
+            "training": identity_values(self.training),
+            "model": asdict(self.model),
+            "diffusion": asdict(self.diffusion),
+            "loader": identity_values(self.loader),
+        }
         return sha256_json({**sections, "stage": self.stage, "seed": self.seed, "inputs": self.inputs})
 
 
@@ -77,6 +84,7 @@ def run_stage(job: StageJob) -> Path:
         The folder of the result: averaged and training weights, model configuration, curves, validation, manifest.
     """
     job.training.check()
+    job.loader.check()
     threads = torch.get_num_threads()
     torch.set_num_threads(job.training.threads)
     try:
@@ -86,8 +94,7 @@ def run_stage(job: StageJob) -> Path:
 
 
 def _run(job: StageJob) -> Path:
-    pools = stage_pools(job.shards, job.training, job.stage)
-    batches = MicroBatches(job.training, job.stage, job.seed, pools)
+    batches = _micro_batches(job)
     model = build_model(job.model, seed=job.seed)
     average = _start(job, model)
     first = _first_validation(job, average.weights)
@@ -102,7 +109,7 @@ def _run(job: StageJob) -> Path:
             weights=model,
             average=average,
             batches=batches,
-            objective=Objective(job.diffusion, job.shards),
+            objective=Objective(job.diffusion, with_voices=job.model.speaker_dim > 0),
             workdir=job.workdir,
             log=job.log,
         )
@@ -112,6 +119,20 @@ def _run(job: StageJob) -> Path:
         return _write_result(job, trainer, model, first, last)
     finally:
         engine.close()
+
+
+def _micro_batches(job: StageJob) -> MicroBatches:
+    sampler = MicroBatchSampler(job.shards, job.training, job.loader, job.stage, job.seed, job.model)
+    widths = {entry.voice_width for entry in job.shards.entries.values() if entry.voice_slots}
+    if widths and not job.model.speaker_dim:
+        job.log("the clips' voices are not used: model.speaker_dim is 0")
+    elif widths - {job.model.speaker_dim}:
+        raise InputError(
+            f"voices of the latents have {max(widths)} values, but model.speaker_dim is {job.model.speaker_dim}"
+        )
+    steps = job.training.gradient_accumulation_steps
+    loader = LatentLoader(job.shards, sampler, per_step=steps, prefetch=job.loader.prefetch)
+    return MicroBatches(loader, job.training.stages()[job.stage - 1], job.stage, job.seed)
 
 
 def load_averaged_model(folder: Path) -> NavaTransformer:

@@ -8,7 +8,7 @@ from nava.runtime.step import Step
 def train(step: Step, shards: Handle, previous: Handle | None = None, *, stage: int) -> Handle:
     """Train one stage on latent shards, from the result of the stage before.
 
-    Reads the sections `training`, `model` and `diffusion`.
+    Reads the sections `training`, `model`, `diffusion` and `loader`.
 
     Args:
         step: the step.
@@ -27,20 +27,26 @@ def train(step: Step, shards: Handle, previous: Handle | None = None, *, stage: 
         wanted = "starts from a new model" if stage == 1 else f"needs the checkpoint of stage {stage - 1}"
         raise InputError(f"training stage {stage} {wanted}")
     from nava.config.diffusion import DiffusionConfig
+    from nava.config.loader import LoaderConfig
     from nava.config.model import ModelConfig
     from nava.config.training import TrainingConfig
+    from nava.data.loader.cache import ShardCache
+    from nava.data.shard_set import is_remote
     from nava.data.shards import LatentShards
     from nava.runtime.storage import read_json
     from nava.training.stage import VALIDATION_FILE, StageJob, run_stage
 
     inputs = {"shards": shards.sha256, "previous": previous.sha256 if previous else ""}
+    loader = step.section(LoaderConfig)
+    location = shards.require("latent_shards").uri if is_remote(shards.uri) else shards.path
     job = StageJob(
         stage=stage,
         seed=step.seed,
         training=step.section(TrainingConfig),
         model=step.section(ModelConfig),
         diffusion=step.section(DiffusionConfig),
-        shards=LatentShards(shards.require("latent_shards").path),
+        loader=loader,
+        shards=LatentShards(location, ShardCache.of(loader)),
         previous=previous.require("checkpoint").path if previous else None,
         inputs=inputs,
         workdir=step.workdir,

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -12,20 +13,23 @@ from torch import Tensor, nn
 
 from nava.artifacts.checkpoint import CheckpointManifest, latest_complete, read_manifest, save_checkpoint
 from nava.config.training import TrainingConfig
+from nava.data.loader.loader import LoaderState
 from nava.diffusion.loss import LossTerms
 from nava.runtime.errors import NavaError
-from nava.runtime.storage import write_json
+from nava.runtime.seeding import derived_seed
+from nava.runtime.storage import read_json, write_json
 from nava.training.curves import CurveRow, curve_row, read_curves, write_curves
 from nava.training.engine import Engine
 from nava.training.interruption import TrainingStoppedError, stop_on_sigterm
 from nava.training.micro_batches import MicroBatch, MicroBatches
 from nava.training.moving_average import MovingAverage
-from nava.training.schedule import derived_seed, ema_decay, learning_rate
+from nava.training.schedule import ema_decay, learning_rate
 
 CHECKPOINTS = "checkpoints"
 TIMING_FILE = "timing.json"
 _EMA_FILE = "ema.safetensors"
 _CURVES_FILE = "curves.jsonl"
+_LOADER_FILE = "loader.json"
 _ENGINE_FOLDER = "engine"
 
 
@@ -80,6 +84,7 @@ class StageTrainer:
         self._engine = engine
         self._weights = weights
         self._batches = batches
+        self._ahead: Iterator[MicroBatch] | None = None
         self._objective = objective
         self._workdir = workdir
         self._checkpoints = workdir / CHECKPOINTS
@@ -103,6 +108,7 @@ class StageTrainer:
         self._engine.load(folder / _ENGINE_FOLDER)
         self.average = MovingAverage(load_file(folder / _EMA_FILE))
         self.curves = read_curves(folder / _CURVES_FILE)
+        self._batches.loader.restore(LoaderState.from_json(read_json(folder / _LOADER_FILE)))
         assert self.done == read_manifest(folder).step
         self._log(f"stage {self.stage}: goes on after step {self.done} of {self.steps}")
         return self.done
@@ -138,10 +144,11 @@ class StageTrainer:
             yield self.curves[-1]
 
     def step(self, step: int) -> CurveRow:
-        """Optimizer step `step`, counted from 0, and the update of the average."""
+        """Optimizer step `step`, counted from 0 and the one after the last, and the update of the average."""
         config = self.config
-        first = step * config.gradient_accumulation_steps
-        micro_batches = [self._batches[first + place] for place in range(config.gradient_accumulation_steps)]
+        if self._ahead is None:
+            self._ahead = iter(self._batches)
+        micro_batches = list(islice(self._ahead, config.gradient_accumulation_steps))
         # Training draws from generators of its own; this covers whatever a model might draw from the global one.
         torch.manual_seed(derived_seed(self.seed, self.stage, "global", step))
         terms: list[LossTerms] = []
@@ -150,7 +157,8 @@ class StageTrainer:
         if not math.isfinite(norm):
             raise self._not_finite(step, f"the gradient's norm is {norm}", micro_batches)
         self.average.update(self._weights, ema_decay(config, self.stage, step))
-        samples = (first + len(micro_batches)) * config.micro_batch_size
+        samples = sum(len(batch.ids) for batch in micro_batches)
+        samples += self.curves[-1].samples if self.curves else 0
         return curve_row(self.stage, step + 1, samples, terms, lr=rate, grad_norm=norm)
 
     def _losses(self, step: int, micro_batches: list[MicroBatch], terms: list[LossTerms]) -> Iterator[Tensor]:
@@ -185,6 +193,7 @@ class StageTrainer:
         self._engine.save(folder / _ENGINE_FOLDER)
         save_file(self.average.weights, folder / _EMA_FILE)
         write_curves(folder / _CURVES_FILE, self.curves)
+        write_json(folder / _LOADER_FILE, self._batches.loader.state().to_json())
 
 
 class _Report:

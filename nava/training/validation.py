@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from nava.config.diffusion import DiffusionConfig
 from nava.config.training import StageConfig, TrainingConfig
-from nava.data.shards import LatentBatch, LatentShards
+from nava.data.loader.pools import clip_pools
+from nava.data.loader.tasks import Modality
+from nava.data.shards import LatentBatch, LatentSource
 from nava.diffusion.loss import mean_squared_error
-from nava.training.micro_batches import clip_pools
+from nava.runtime.seeding import generator_for
 from nava.training.objective import noised
-from nava.training.schedule import Modality, generator_for
 
 BATCH = 16
 
@@ -42,9 +43,9 @@ class ValidationSet:
     split: dict[Modality, str]
 
 
-def validation_set(shards: LatentShards, config: TrainingConfig) -> ValidationSet:
+def validation_set(shards: LatentSource, config: TrainingConfig) -> ValidationSet:
     """Up to `validation_clips` clips per modality, drawn the same way for every run of a corpus."""
-    held_out, training = (clip_pools(shards, split, config) for split in ("heldout", "train"))
+    held_out, training = (clip_pools(shards, split, config.soundtracks_as_audio) for split in ("heldout", "train"))
     ids: dict[Modality, list[str]] = {}
     split: dict[Modality, str] = {}
     modalities: tuple[Modality, ...] = ("av", "audio")
@@ -59,7 +60,7 @@ def validation_set(shards: LatentShards, config: TrainingConfig) -> ValidationSe
 @torch.no_grad()
 def clip_losses(
     model: nn.Module,
-    shards: LatentShards,
+    shards: LatentSource,
     ids: Sequence[str],
     *,
     sigma: float,
@@ -79,8 +80,10 @@ def clip_losses(
     video, audio = [], []
     for start in range(0, len(ids), BATCH):
         chunk = list(ids[start : start + BATCH])
-        latents = shards.read(chunk)
-        sounds = shards.read(list(sound_of[start : start + BATCH])) if sound_of is not None else latents
+        latents = shards.read(chunk, with_video=modality == "av")
+        sounds = latents
+        if sound_of is not None:
+            sounds = shards.read(list(sound_of[start : start + BATCH]), with_video=False)
         losses = _losses(model, latents, sounds.audio_BLC, sigma, modality)
         audio.append(losses.audio)
         if losses.video is not None:
@@ -106,7 +109,7 @@ def _noise(ids: Sequence[str], stream: str, like_B: Tensor) -> Tensor:
 
 
 def validation_losses(
-    model: nn.Module, shards: LatentShards, clips: ValidationSet, sigmas: Sequence[float]
+    model: nn.Module, shards: LatentSource, clips: ValidationSet, sigmas: Sequence[float]
 ) -> dict[str, Any]:
     """Mean errors by task, modality and noise level.
 
@@ -143,7 +146,7 @@ def stage_objective(losses: dict[str, Any], stage: StageConfig, diffusion: Diffu
 
 
 def synchrony_losses(
-    model: nn.Module, shards: LatentShards, ids: Sequence[str], sigmas: Sequence[float]
+    model: nn.Module, shards: LatentSource, ids: Sequence[str], sigmas: Sequence[float]
 ) -> dict[str, dict[str, float]]:
     """Does hearing the right sound help to predict the picture? A test of synchrony without sampling.
 

@@ -17,6 +17,7 @@ from nava.artifacts.latent_shard import (
     read_index,
     sequence_length,
     verify_shard,
+    video_tokens,
     write_index,
     write_reconstruction,
 )
@@ -83,18 +84,18 @@ def test_missing_damaged_and_foreign_index(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is damaged"):
         read_index(tmp_path)
     pq.write_table(pa.table({"clip_id": ["x"]}), tmp_path / INDEX_FILE)
-    with pytest.raises(InputError, match="not a latent index of version 1"):
+    with pytest.raises(InputError, match="not a latent index of version 2"):
         read_index(tmp_path)
 
 
 def test_a_good_shard(entries: list[LatentEntry], tmp_path: Path) -> None:
-    verify_shard(tmp_path, entries)
+    verify_shard(tmp_path / SHARD, entries)
 
 
 def test_missing_shard(entries: list[LatentEntry], tmp_path: Path) -> None:
     (tmp_path / SHARD).unlink()
     with pytest.raises(InputError, match=rf"{SHARD} is damaged: it is missing; delete it"):
-        verify_shard(tmp_path, entries)
+        verify_shard(tmp_path / SHARD, entries)
 
 
 def test_changed_shard(entries: list[LatentEntry], tmp_path: Path) -> None:
@@ -102,14 +103,14 @@ def test_changed_shard(entries: list[LatentEntry], tmp_path: Path) -> None:
     data[-3] ^= 4
     (tmp_path / SHARD).write_bytes(bytes(data))
     with pytest.raises(InputError, match=rf"{SHARD} is damaged: sha256 is"):
-        verify_shard(tmp_path, entries)
+        verify_shard(tmp_path / SHARD, entries)
 
 
 def test_a_file_that_is_no_safetensors(entries: list[LatentEntry], tmp_path: Path) -> None:
     (tmp_path / SHARD).write_bytes(b"garbage")
     same_hash = [replace(entry, shard_sha256=sha256_file(tmp_path / SHARD)) for entry in entries]
     with pytest.raises(InputError, match="is damaged"):
-        verify_shard(tmp_path, same_hash)
+        verify_shard(tmp_path / SHARD, same_hash)
 
 
 @pytest.mark.parametrize(
@@ -127,21 +128,41 @@ def test_an_index_that_does_not_fit_the_file(
     entries: list[LatentEntry], tmp_path: Path, change: Callable[[LatentEntry], LatentEntry], problem: str
 ) -> None:
     with pytest.raises(InputError, match=problem):
-        verify_shard(tmp_path, [change(entry) for entry in entries])
+        verify_shard(tmp_path / SHARD, [change(entry) for entry in entries])
+
+
+def test_voices_lie_one_after_the_other(entries: list[LatentEntry], tmp_path: Path) -> None:
+    tensors = {"video_BCTHW": (2, 4, 2, 1, 1), "audio_BLC": (2, 3, 5), "text_BND": (2, 6, 8), "voice_SE": (3, 7)}
+    save_file({name: np.ones(shape, np.float32) for name, shape in tensors.items()}, tmp_path / SHARD)
+    shared = {"shard_sha256": sha256_file(tmp_path / SHARD), "timbre_encoder_id": "m", "voice_width": 7}
+    voiced = [
+        replace(entries[0], **shared, voice_slots=(1,)),
+        replace(entries[1], **shared, voice_row=1, voice_slots=(0, 4), subsets=("stage1", "stage3")),
+    ]
+    verify_shard(tmp_path / SHARD, voiced)
+    with pytest.raises(InputError, match="the index says"):
+        verify_shard(tmp_path / SHARD, [replace(voiced[0], voice_slots=()), voiced[1]])
+    write_index(tmp_path, voiced)
+    assert read_index(tmp_path) == voiced
 
 
 def test_rows_missing_from_the_index(entries: list[LatentEntry], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is damaged"):
-        verify_shard(tmp_path, entries[:1])
+        verify_shard(tmp_path / SHARD, entries[:1])
 
 
 def test_bucket_names_and_lengths() -> None:
     assert bucket_name((48, 13, 4, 4), (52, 64)) == "v13x4x4-a52"
     assert bucket_name(None, (52, 64)) == "a52"
-    assert sequence_length((48, 13, 4, 4), (52, 64)) == 260
+
+
+def test_lengths_count_patches_as_the_model_does() -> None:
+    assert sequence_length((48, 13, 4, 4), (52, 64)) == 13 * 2 * 2 + 52
     assert sequence_length(None, (52, 64)) == 52
+    assert video_tokens((48, 2, 5, 3)) == 2 * 3 * 2
+    assert video_tokens(None) == 0
 
 
 def test_the_reconstruction_file_has_a_version_and_nulls(tmp_path: Path) -> None:
     write_reconstruction(tmp_path, {"video": {"n": 0, "psnr_db": None}})
-    assert read_json(tmp_path / "reconstruction.json") == {"schema_version": 1, "video": {"n": 0, "psnr_db": None}}
+    assert read_json(tmp_path / "reconstruction.json") == {"schema_version": 2, "video": {"n": 0, "psnr_db": None}}

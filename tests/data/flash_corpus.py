@@ -53,7 +53,7 @@ def _row(folder: Path, seed: int, modality: str, split: str, frames: int, size: 
         "audio_path": f"media/{clip_id}.wav",
         "audio_sr": 16_000,
         "audio_channels": 1,
-        "n_samples": len(clip.samples_N),
+        "n_samples_16k": len(clip.samples_N),
         "split": split,
         "status": "kept",
         "stage": "caption",

@@ -10,24 +10,16 @@ from nava.artifacts.clip_manifest import kept_rows
 from nava.config.conditioning import ConditioningConfig
 from nava.config.encoding import EncodingConfig
 from nava.config.latents import AudioCodecConfig, LatentsConfig, VideoCodecConfig, WanVideoConfig
-from nava.data import clip_encoder
-from nava.data.clip_encoder import (
-    Corpus,
-    Encoders,
-    encode_shard,
-    fitted_encoders,
-    load_encoders,
-    measure_reconstruction,
-    plan_corpus,
-)
+from nava.data import clip_encoder, shard_encoder
+from nava.data.clip_encoder import Corpus, Encoders, fitted_encoders, load_encoders, measure_reconstruction
 from nava.data.clip_media import read_wav
-from nava.data.shards import is_written
+from nava.data.shard_encoder import encode_shard, plan_corpus
 from nava.runtime.errors import InputError
 from tests.data.flash_corpus import write_flash_corpus
 from tests.latents.original_layouts import write_small_weights
 
 LATENTS = LatentsConfig(video=VideoCodecConfig(fit_clips=12, fit_blocks=1200, subspace_iterations=3))
-CONFIG = EncodingConfig(clips_per_shard=8, clips_per_batch=4)
+CONFIG = EncodingConfig(clips_per_shard=8)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +65,7 @@ def test_fitted_codecs_are_found_again(
 
 
 def test_shards_hold_what_the_codecs_make_of_the_media(corpus: Corpus, encoders: Encoders, tmp_path: Path) -> None:
-    plans = plan_corpus(corpus, encoders.codecs, 8)
+    plans = plan_corpus(corpus, encoders, CONFIG)
     assert [(plan.path, plan.split, len(plan.ids)) for plan in plans] == [
         ("a52/00000.safetensors", "train", 6),
         ("v13x4x4-a52/00000.safetensors", "heldout", 4),
@@ -84,7 +76,7 @@ def test_shards_hold_what_the_codecs_make_of_the_media(corpus: Corpus, encoders:
     entries = encode_shard(tmp_path, plans[1], corpus, encoders, CONFIG)
     assert [entry.clip_id for entry in entries] == list(plans[1].ids)
     assert {(entry.modality, entry.video_shape, entry.audio_shape, entry.seq_len) for entry in entries} == {
-        ("av", (48, 13, 4, 4), (52, 64), 260)
+        ("av", (48, 13, 4, 4), (52, 64), 104)
     }
     assert all(entry.tags == ("flash",) and "bar" in entry.caption for entry in entries)
     stored = clip_encoder.Corpus(corpus.folder, corpus.of("heldout"), 1)
@@ -99,32 +91,55 @@ def test_shards_hold_what_the_codecs_make_of_the_media(corpus: Corpus, encoders:
 def test_a_finished_shard_is_not_encoded_again(
     corpus: Corpus, encoders: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_corpus(corpus, encoders.codecs, 8)[0]
+    plan = plan_corpus(corpus, encoders, CONFIG)[0]
     first = encode_shard(tmp_path, plan, corpus, encoders, CONFIG)
-    monkeypatch.setattr(clip_encoder, "_encode", lambda *_: pytest.fail("the shard was encoded twice"))
+    monkeypatch.setattr(shard_encoder, "encode_clips", lambda *_: pytest.fail("the shard was encoded twice"))
     assert encode_shard(tmp_path, plan, corpus, encoders, CONFIG) == first
 
 
 def test_a_shard_of_other_captions_is_encoded_again(corpus: Corpus, encoders: Encoders, tmp_path: Path) -> None:
-    plan = plan_corpus(corpus, encoders.codecs, 8)[0]
+    plan = plan_corpus(corpus, encoders, CONFIG)[0]
     before = encode_shard(tmp_path, plan, corpus, encoders, CONFIG)
     after = encode_shard(tmp_path, plan, altered(corpus, "audio2000", caption="rain"), encoders, CONFIG)
     assert before[0].shard_sha256 != after[0].shard_sha256
     assert after[0].caption == "rain"
 
 
-def test_batch_size_does_not_matter(corpus: Corpus, encoders: Encoders, tmp_path: Path) -> None:
+def test_a_clip_s_latents_do_not_depend_on_its_neighbours(corpus: Corpus, encoders: Encoders, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    plan = plan_corpus(corpus, encoders.codecs, 8)[1]
-    for name, size in (("one", 1), ("many", 16)):
-        encode_shard(tmp_path / name, plan, corpus, encoders, EncodingConfig(clips_per_batch=size))
-    one, many = (load_file(tmp_path / name / plan.path) for name in ("one", "many"))
-    assert all(torch.allclose(one[name], many[name], atol=1e-4) for name in one)
+    many, one = EncodingConfig(clips_per_shard=4), EncodingConfig(clips_per_shard=1)
+    (plan,) = [plan for plan in plan_corpus(corpus, encoders, many) if plan.split == "heldout"]
+    encode_shard(tmp_path / "many", plan, corpus, encoders, many)
+    alone = next(single for single in plan_corpus(corpus, encoders, one) if single.ids == plan.ids[2:3])
+    encode_shard(tmp_path / "one", alone, corpus, encoders, one)
+    together, single = load_file(tmp_path / "many" / plan.path), load_file(tmp_path / "one" / alone.path)
+    assert all(torch.equal(together[name][2], single[name][0]) for name in single)
+
+
+def test_shards_of_large_clips_hold_fewer(corpus: Corpus, encoders: Encoders) -> None:
+    plans = plan_corpus(corpus, encoders, EncodingConfig(clips_per_shard=8, shard_mb=1))
+    assert max(len(plan.ids) for plan in plans) == 8
+    clip_bytes = 4 * (48 * 13 * 4 * 4 + 52 * 64 + 32 * 64)
+    bf16 = EncodingConfig(clips_per_shard=1000, shard_mb=1, dtype="bfloat16")
+    sizes = {len(plan.ids) for plan in plan_corpus(corpus, encoders, bf16) if plan.bucket.startswith("v")}
+    assert max(sizes) == min(20, 2**20 // (clip_bytes // 2))
+
+
+def test_half_precision_is_stored_and_named(corpus: Corpus, encoders: Encoders, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    plan = plan_corpus(corpus, encoders, CONFIG)[0]
+    encode_shard(tmp_path / "full", plan, corpus, encoders, CONFIG)
+    half = EncodingConfig(clips_per_shard=8, dtype="bfloat16")
+    entries = encode_shard(tmp_path / "half", plan, corpus, encoders, half)
+    full_tensors, half_tensors = (load_file(tmp_path / name / plan.path) for name in ("full", "half"))
+    assert {entry.dtype for entry in entries} == {"BF16"}
+    assert all(torch.equal(half_tensors[name], full_tensors[name].bfloat16()) for name in full_tensors)
 
 
 def test_captions_longer_than_the_encoder_are_counted(corpus: Corpus, encoders: Encoders, tmp_path: Path) -> None:
-    plan = plan_corpus(corpus, encoders.codecs, 8)[0]
+    plan = plan_corpus(corpus, encoders, CONFIG)[0]
     long = altered(corpus, "audio2001", caption="word " * 50)
     dropped = {entry.clip_id: entry.dropped_words for entry in encode_shard(tmp_path, plan, long, encoders, CONFIG)}
     assert dropped.pop("audio2001") == 18
@@ -150,26 +165,25 @@ def test_reconstruction_says_when_nothing_is_held_out(corpus: Corpus, encoders: 
 
 
 def test_media_that_differ_from_the_manifest(corpus: Corpus, encoders: Encoders, tmp_path: Path) -> None:
-    plan = plan_corpus(corpus, encoders.codecs, 8)[1]
+    plan = plan_corpus(corpus, encoders, CONFIG)[1]
     with pytest.raises(InputError, match=r"clip av1000: .*av1000.mp4 holds \[49, 64, 64, 3\].*says \[53, 64, 64, 3\]"):
         encode_shard(tmp_path, plan, altered(corpus, "av1000", n_frames=53), encoders, CONFIG)
     with pytest.raises(InputError, match=r"clip av1001: .*holds 33280 samples, the manifest says 1000"):
-        encode_shard(tmp_path, plan, altered(corpus, "av1001", n_samples=1000), encoders, CONFIG)
-    assert not is_written(tmp_path / plan.path, "")
+        encode_shard(tmp_path, plan, altered(corpus, "av1001", n_samples_16k=1000), encoders, CONFIG)
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_damaged_media_name_the_file(corpus: Corpus, encoders: Encoders, tmp_path: Path) -> None:
     copy = shutil.copytree(corpus.folder, tmp_path / "corpus")
     (copy / "media" / "av1002.mp4").write_bytes(b"no more a film")
-    plan = plan_corpus(corpus, encoders.codecs, 8)[1]
+    plan = plan_corpus(corpus, encoders, CONFIG)[1]
     with pytest.raises(InputError, match=r"av1002\.mp4 cannot be read"):
         encode_shard(tmp_path, plan, Corpus(copy, corpus.clips, 2), encoders, CONFIG)
 
 
 def test_clips_that_the_codecs_cannot_encode(corpus: Corpus, encoders: Encoders) -> None:
     with pytest.raises(InputError, match=r"clip av0003 \(av0003.mp4\) cannot be encoded: .*multiples of 16"):
-        plan_corpus(altered(corpus, "av0003", width=60), encoders.codecs, 8)
+        plan_corpus(altered(corpus, "av0003", width=60), encoders, CONFIG)
 
 
 def test_nothing_to_fit_on(corpus: Corpus, tmp_path: Path) -> None:
@@ -226,7 +240,7 @@ def test_codecs_of_published_weights_encode_a_corpus(corpus: Corpus, tmp_path: P
     with pytest.raises(InputError, match="the codec needs Wan2"):
         load_encoders(tmp_path / "shards" / "codec")
 
-    (plan,) = plan_corpus(few, made.codecs, 8)
+    (plan,) = plan_corpus(few, made, CONFIG)
     assert plan.path == "v13x4x4-a52/00000.safetensors"
     entries = encode_shard(tmp_path, plan, few, made, CONFIG)
     assert {(entry.video_shape, entry.audio_shape) for entry in entries} == {((48, 13, 4, 4), (52, 8))}

@@ -1,23 +1,26 @@
 """The encode step: what it leaves behind, that it repeats exactly, and that a kill costs at most one shard."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nava.artifacts.clip_manifest import read_clips, write_clips
 from nava.artifacts.latent_shard import RECONSTRUCTION_FILE, read_index
 from nava.conditioning.text import load_text_encoder
-from nava.data import clip_encoder
+from nava.data import clip_encoder, shard_encoder
 from nava.data.encoding import encode
-from nava.data.shards import LatentShards
+from nava.data.shards import LatentShards, ShardPlan
 from nava.latents.registry import load_codecs
 from nava.runtime.errors import InputError
 from nava.runtime.handle import Handle
@@ -103,16 +106,16 @@ repository.checkout = lambda handle: handle.path
 sys.modules["nava.data.corpus.repository"] = repository
 from nava.artifacts.clip_manifest import read_clips, write_clips
 from nava.runtime.handle import Handle
-from nava.data import clip_encoder
+from nava.data import shard_encoder
 from nava.data.encoding import encode
 from tests.data.test_encoding import as_step
-encode_batches, calls = clip_encoder._encode, []
+encode_clips, calls = shard_encoder.encode_clips, []
 def killed_at_the_third_shard(*arguments):
     calls.append(arguments)
     if len(calls) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-    return encode_batches(*arguments)
-clip_encoder._encode = killed_at_the_third_shard
+    return encode_clips(*arguments)
+shard_encoder.encode_clips = killed_at_the_third_shard
 encode(as_step(Path(sys.argv[1])), Handle("corpus_version", sys.argv[2], "0" * 64))
 """
 
@@ -130,9 +133,9 @@ def test_kill_minus_nine_loses_at_most_the_shard_in_flight(
         LatentShards(folder)
 
     encoded = []
-    encode_batches = clip_encoder._encode
+    encode_clips = shard_encoder.encode_clips
     monkeypatch.setattr(
-        clip_encoder, "_encode", lambda clips, *rest: encoded.append(len(clips)) or encode_batches(clips, *rest)
+        shard_encoder, "encode_clips", lambda clips, *rest: encoded.append(len(clips)) or encode_clips(clips, *rest)
     )
     monkeypatch.setattr(clip_encoder, "_fit", lambda *_: pytest.fail("the codecs were fitted twice"))
     resumed = encode(as_step(tmp_path / "killed"), corpus)
@@ -140,6 +143,82 @@ def test_kill_minus_nine_loses_at_most_the_shard_in_flight(
     monkeypatch.undo()
     replace_checkout(monkeypatch)
     assert encode(as_step(tmp_path / "undisturbed"), corpus).sha256 == resumed.sha256
+
+
+def test_two_workers_one_of_them_killed_write_the_same_bytes(corpus: Handle, tmp_path: Path) -> None:
+    alone = encode(as_step(tmp_path / "alone"), corpus)
+    step = as_step(tmp_path / "killed", workers=2)
+    killed: list[int] = []
+
+    def kill_a_worker(plans: Iterator[ShardPlan], total: int, label: str) -> Iterator[ShardPlan]:
+        for plan in plans:
+            if not killed:
+                victim = multiprocessing.active_children()[0].pid
+                assert victim is not None
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
+            yield plan
+
+    step.progress = kill_a_worker  # type: ignore[assignment]
+    together = encode(step, corpus)
+    assert killed
+    assert multiprocessing.active_children() == []
+    assert files_of(together.path) == files_of(alone.path)
+    assert together.meta == alone.meta
+
+
+def test_what_a_worker_cannot_encode_is_told_as_by_one_process(
+    corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_checkout(monkeypatch)
+    copy = shutil.copytree(corpus_folder, tmp_path / "corpus")
+    (copy / "media" / "av1001.mp4").write_bytes(b"no film")
+    with pytest.raises(InputError, match=r"av1001.mp4 cannot be read"):
+        encode(as_step(tmp_path / "run", workers=2), Handle("corpus_version", str(copy), "0" * 64))
+    assert not list((tmp_path / "run").rglob("index.parquet"))
+
+
+def test_voices_are_encoded_if_a_timbre_encoder_is_configured(
+    corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace_checkout(monkeypatch)
+    spoken = shutil.copytree(corpus_folder, tmp_path / "corpus")
+    rows = read_clips(spoken).to_pylist()
+    talks = {
+        "av0000": ("one <S>hello<E> two <S>yes<E> three <S>bye<E>", ["a", "b", "a"]),
+        "av0001": ("one <S>hello<E>", ["a", "b"]),
+    }
+    for row in rows:
+        row["stage_versions"] = None
+        if row["clip_id"] in talks:
+            row["caption"], speakers = talks[row["clip_id"]]
+            times = [(0.1, 0.7), (0.7, 1.2), (1.2, 1.9)]
+            row["speech"] = [
+                {"speaker": speaker, "t0_s": t0_s, "t1_s": t1_s, "text": "x"}
+                for speaker, (t0_s, t1_s) in zip(speakers, times)
+            ]
+    write_clips(spoken, rows)
+    handle = Handle("corpus_version", str(spoken), "0" * 64)
+    silent = encode(as_step(tmp_path / "without"), handle)
+    assert "2 clips have speech; their voices are not encoded" in capsys.readouterr().out
+    assert (silent.meta["clips_with_speech"], silent.meta["clips_with_voices"]) == (2, 0)
+
+    step = as_step(tmp_path / "with")
+    step.sections["conditioning"] = {"timbre_encoder": "mel_statistics"}
+    voiced = encode(step, handle)
+    assert "1 of 2 clips with speech have no voices: their text does not mark that speech" in capsys.readouterr().out
+    shards = LatentShards(voiced.path)
+    shards.verify()
+    entry = shards.entries["av0000"]
+    assert (entry.voice_width, len(entry.voice_slots)) == (192, 3)
+    assert clip_encoder.load_encoders(shards.codec_folder).identities["timbre_encoder_id"] == entry.timbre_encoder_id
+    batch = shards.read(["av0002", "av0000"])
+    assert batch.voice_SE is not None
+    assert torch.equal(batch.voice_SE[0], batch.voice_SE[2])
+    # What the second speaker says is half a second: too little to be told, so an unknown voice.
+    assert batch.voice_SE.norm(dim=1).tolist() == pytest.approx([1.0, 0.0, 1.0], abs=1e-4)
+    slots = load_text_encoder(shards.codec_folder / "text").encode_prompts([talks["av0000"][0]]).slots[0]
+    assert batch.voice_slot_S.tolist() == [entry.text_shape[0] + slot for slot in slots]
 
 
 def test_parts_that_a_kill_left_are_removed(corpus: Handle, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Reading latents by id: order, modalities, memory, and files that went bad."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nava.artifacts.latent_shard import LatentEntry, bucket_name, sequence_length, write_index
-from nava.data.shards import LatentShards, is_written, plan_shards, write_shard
+from nava.data.shards import LatentShards, plan_shards, shard_facts, write_shard
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_file
 
@@ -25,9 +26,21 @@ def clip_tensors(clip_id: str, modality: str, audio_shape: tuple[int, int] = AUD
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
-def write_set(folder: Path, modalities: dict[str, str], audio_shapes: dict[str, tuple[int, int]] | None = None) -> Path:
-    """A set of shards of two clips each; ids that start with h are held out."""
-    audio_shapes = audio_shapes or {}
+def voice_value(clip_id: str, number: int) -> float:
+    """What the vector of a clip's voice is made of."""
+    return ord(clip_id[0]) + number / 8
+
+
+def write_set(
+    folder: Path,
+    modalities: dict[str, str],
+    audio_shapes: dict[str, tuple[int, int]] | None = None,
+    *,
+    voices: dict[str, tuple[int, ...]] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Path:
+    """A set of shards of two clips each; ids that start with h are held out, voices have the given slots."""
+    audio_shapes, voices = audio_shapes or {}, voices or {}
     places = {}
     for clip_id, modality in modalities.items():
         video_shape = VIDEO_SHAPE if modality == "av" else None
@@ -36,7 +49,11 @@ def write_set(folder: Path, modalities: dict[str, str], audio_shapes: dict[str, 
     entries = []
     for plan in plan_shards(places, clips_per_shard=2):
         rows = [clip_tensors(name, modalities[name], audio_shapes.get(name, AUDIO_SHAPE)) for name in plan.ids]
-        tensors = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+        tensors = {name: torch.stack([row[name] for row in rows]).to(dtype) for name in rows[0]}
+        spoken = [(name, number) for name in plan.ids for number in range(len(voices.get(name, ())))]
+        if spoken:
+            tensors["voice_SE"] = torch.tensor([[voice_value(*voice)] * 3 for voice in spoken], dtype=dtype)
+        before = 0
         write_shard(folder / plan.path, tensors, "key")
         digest = sha256_file(folder / plan.path)
         for row, clip_id in enumerate(plan.ids):
@@ -51,7 +68,7 @@ def write_set(folder: Path, modalities: dict[str, str], audio_shapes: dict[str, 
                     shard=plan.path,
                     row=row,
                     shard_sha256=digest,
-                    dtype="F32",
+                    dtype="F32" if dtype is torch.float32 else "BF16",
                     video_shape=video_shape,
                     audio_shape=audio_shape,
                     text_shape=TEXT_SHAPE,
@@ -62,8 +79,12 @@ def write_set(folder: Path, modalities: dict[str, str], audio_shapes: dict[str, 
                     caption=f"caption of {clip_id}",
                     dropped_words=0,
                     tags=("flash",),
+                    voice_row=before,
+                    voice_slots=voices.get(clip_id, ()),
+                    voice_width=3 if voices else 0,
                 )
             )
+            before += len(voices.get(clip_id, ()))
     write_index(folder, entries)
     return folder
 
@@ -75,9 +96,8 @@ def folder(tmp_path: Path) -> Path:
     )
 
 
-@pytest.mark.parametrize("cache_mb", [2048, 0])
-def test_reads_what_was_written_in_the_order_asked(folder: Path, cache_mb: int) -> None:
-    batch = LatentShards(folder, cache_mb).read(["c", "a", "b", "a"])
+def test_reads_what_was_written_in_the_order_asked(folder: Path) -> None:
+    batch = LatentShards(folder).read(["c", "a", "b", "a"])
     assert batch.ids == ["c", "a", "b", "a"]
     assert batch.captions[0] == "caption of c"
     assert batch.video_BCTHW is not None
@@ -122,24 +142,63 @@ def test_a_batch_may_be_changed_without_changing_the_set(folder: Path) -> None:
     assert torch.equal(shards.read(["a"]).audio_BLC[0], clip_tensors("a", "av")["audio_BLC"])
 
 
-def test_a_large_set_keeps_few_files_open_and_nothing_in_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_set_keeps_few_files_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nava.data.shards.OPEN_SHARDS", 2)
-    shards = LatentShards(folder, cache_mb=0)
+    shards = LatentShards(folder)
     for _ in range(2):
         for clip_id in shards.ids():
             batch = shards.read([clip_id])
             written = clip_tensors(clip_id, shards.entries[clip_id].modality)
             assert torch.equal(batch.audio_BLC[0], written["audio_BLC"])
     assert len(shards._open) == 2
-    assert not shards._whole
 
 
-def test_a_small_set_is_read_from_disk_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_shard_is_verified_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verified = []
+    monkeypatch.setattr("nava.data.shards.OPEN_SHARDS", 1)
+    monkeypatch.setattr("nava.data.shards.verify_shard", lambda path, entries: verified.append(entries[0].shard))
     shards = LatentShards(folder)
-    first = shards.read(shards.ids("train", "av"))
-    monkeypatch.setattr(shards, "_load", lambda shard: pytest.fail(f"{shard} was read again"))
-    again = shards.read(shards.ids("train", "av"))
-    assert torch.equal(first.audio_BLC, again.audio_BLC)
+    for _ in range(3):
+        for clip_id in shards.ids():
+            shards.read([clip_id])
+    assert sorted(verified) == sorted({entry.shard for entry in shards.entries.values()})
+
+
+def test_threads_read_the_same_as_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nava.data.shards.OPEN_SHARDS", 1)
+    shards, one = LatentShards(folder), LatentShards(folder)
+    ids = one.ids() * 40
+    with ThreadPoolExecutor(8) as pool:
+        for clip_id, batch in zip(ids, pool.map(lambda clip: shards.read([clip]), ids), strict=True):
+            assert torch.equal(batch.audio_BLC, one.read([clip_id]).audio_BLC)
+
+
+def test_the_picture_may_be_left_out(folder: Path) -> None:
+    batch = LatentShards(folder).read(["c", "a"], with_video=False)
+    assert batch.video_BCTHW is None
+    assert torch.equal(batch.audio_BLC[1], clip_tensors("a", "av")["audio_BLC"])
+
+
+def test_what_is_stored_in_half_precision_is_given_as_asked(tmp_path: Path) -> None:
+    write_set(tmp_path, {"a": "av", "b": "av"}, dtype=torch.bfloat16)
+    shards = LatentShards(tmp_path)
+    stored, single = shards.read(["b", "a"], dtype=None), shards.read(["b", "a"])
+    assert (stored.audio_BLC.dtype, single.audio_BLC.dtype) == (torch.bfloat16, torch.float32)
+    assert torch.equal(stored.audio_BLC[0], clip_tensors("b", "av")["audio_BLC"].bfloat16())
+    assert torch.equal(stored.video_BCTHW.float(), single.video_BCTHW)
+
+
+def test_voices_come_with_their_clips_and_slots(tmp_path: Path) -> None:
+    write_set(tmp_path, {"a": "audio", "b": "audio", "c": "audio", "d": "audio"}, voices={"b": (2,), "c": (0, 5)})
+    shards = LatentShards(tmp_path)
+    batch = shards.read(["c", "a", "b", "c"])
+    assert batch.voice_SE is not None
+    assert [row[0].item() for row in batch.voice_SE] == [
+        voice_value(*at) for at in (("c", 0), ("c", 1), ("b", 0), ("c", 0), ("c", 1))
+    ]
+    rows = TEXT_SHAPE[0]
+    assert batch.voice_slot_S.tolist() == [0, 5, 2 * rows + 2, 3 * rows, 3 * rows + 5]
+    assert shards.read(["a", "d"]).voice_SE is None
 
 
 def test_codec_folder_lies_beside_the_index(folder: Path) -> None:
@@ -170,9 +229,8 @@ def test_verify_passes_a_good_set(folder: Path) -> None:
     LatentShards(folder).verify()
 
 
-@pytest.mark.parametrize("cache_mb", [2048, 0])
-def test_a_flipped_bit_is_found_on_first_use_and_by_verify(folder: Path, cache_mb: int) -> None:
-    shards = LatentShards(folder, cache_mb)
+def test_a_flipped_bit_is_found_on_first_use_and_by_verify(folder: Path) -> None:
+    shards = LatentShards(folder)
     path = folder / shards.entries["c"].shard
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -197,14 +255,14 @@ def test_verify_finds_values_that_are_not_finite(tmp_path: Path) -> None:
         LatentShards(tmp_path).verify()
 
 
-def test_is_written(tmp_path: Path) -> None:
+def test_facts_belong_to_a_complete_shard_of_that_content(tmp_path: Path) -> None:
     path = tmp_path / "a5" / "00000.safetensors"
-    assert not is_written(path, "key")
-    write_shard(path, {"audio_BLC": torch.zeros(1, 5, 6)}, "key")
-    assert is_written(path, "key")
-    assert not is_written(path, "of something else")
+    assert shard_facts(path, "key") is None
+    write_shard(path, {"audio_BLC": torch.zeros(1, 5, 6)}, "key", {"words": [3]})
+    assert shard_facts(path, "key") == {"words": [3]}
+    assert shard_facts(path, "of something else") is None
     path.write_bytes(path.read_bytes()[:20])
-    assert not is_written(path, "key")
+    assert shard_facts(path, "key") is None
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from nava.config.conditioning import ConditioningConfig
 from nava.config.encoding import EncodingConfig
 from nava.config.latents import AudioCodecConfig, LatentsConfig, VideoCodecConfig
 from nava.config.model import ModelConfig
-from nava.data.clip_encoder import Corpus, encode_shard, fitted_encoders, plan_corpus
+from nava.data.clip_encoder import Corpus, fitted_encoders
+from nava.data.shard_encoder import encode_shard, plan_corpus
 from nava.generation.media import write_mp4
 from nava.model.backbone import NavaTransformer
 from nava.runtime.storage import write_json
@@ -60,9 +61,9 @@ def write_tiny_corpus(folder: Path, heldout_flash=6, heldout_talk=0, train_flash
         row = _row(folder, clip.clip_id, clip, number, "train")
         rows.append(row | {"modality": "audio", "video_path": None})
     corpus = Corpus(folder, rows, decode_workers=1)
-    shards, config = folder / "shards", EncodingConfig(clips_per_batch=4)
+    shards, config = folder / "shards", EncodingConfig(clips_per_shard=32)
     encoders = fitted_encoders(shards, corpus, LATENTS, ConditioningConfig(), seed=0)
-    plans = plan_corpus(corpus, encoders.codecs, clips_per_shard=32)
+    plans = plan_corpus(corpus, encoders, config)
     write_index(shards, [entry for plan in plans for entry in encode_shard(shards, plan, corpus, encoders, config)])
     return TinyCorpus(shards, _write_checkpoint(folder / "checkpoint"), corpus)
 
@@ -85,7 +86,7 @@ def _row(folder, clip_id, clip, seed, split):
         "n_frames": FRAMES,
         "height": SIZE,
         "width": SIZE,
-        "n_samples": SAMPLES,
+        "n_samples_16k": SAMPLES,
         "split": split,
         "caption": clip.caption,
         "tags": list(clip.tags),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from nava.config.loader import LoaderConfig
 from nava.runtime.errors import NavaError
 from nava.training.curves import CurveRow
 from nava.training.stage import StageJob, run_stage
@@ -23,7 +24,8 @@ def stage_job(workdir: Path, engine: str, progress: object = lambda rows, total,
         training=training,
         model=TINY_MODEL,
         diffusion=DIFFUSION,
-        shards=LatentsInMemory(),  # type: ignore[arg-type]
+        loader=LoaderConfig(),
+        shards=LatentsInMemory(),
         previous=None,
         inputs={},
         workdir=workdir,

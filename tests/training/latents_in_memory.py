@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
+from nava.artifacts.latent_shard import LatentEntry, bucket_name, sequence_length
 from nava.config.diffusion import DiffusionConfig
 from nava.config.model import ModelConfig
 from nava.config.training import StageConfig, TrainingConfig
-from nava.data.shards import LatentBatch
+from nava.data.shards import LatentBatch, select_entries
 
 TINY_MODEL = ModelConfig(
     dim=24, ffn_dim=48, freq_dim=16, num_heads=2, num_hal_layers=1, num_ufl_layers=1,
@@ -20,22 +23,25 @@ class LatentsInMemory:
     """Clips whose latents are drawn from their number; `p` are paired, `s` audio-only, the last of each held out."""
 
     def __init__(self, paired: int = 10, audio_only: int = 6, held_out: int = 2) -> None:
-        self._ids = {
-            (split, modality): [f"{letter}{number:03d}" for number in range(first, last)]
-            for modality, letter, count in (("av", "p", paired), ("audio", "s", audio_only))
-            for split, first, last in (
-                ("train", 0, max(0, count - held_out)),
-                ("heldout", max(0, count - held_out), count),
-            )
-        }
+        self.entries: dict[str, LatentEntry] = {}
+        for modality, letter, count in (("av", "p", paired), ("audio", "s", audio_only)):
+            for number in range(count):
+                split = "train" if number < count - held_out else "heldout"
+                entry = _entry(f"{letter}{number:03d}", modality, split)
+                self.entries[entry.clip_id] = entry
+
+    def select(self, split: str | None = None, modality: str | None = None) -> list[LatentEntry]:
+        return select_entries(self.entries, split, modality)
 
     def ids(self, split: str, modality: str) -> list[str]:
-        return self._ids[split, modality]
+        return [entry.clip_id for entry in self.select(split, modality)]
 
-    def read(self, ids: list[str]) -> LatentBatch:
+    def read(
+        self, ids: Sequence[str], *, with_video: bool = True, dtype: torch.dtype | None = torch.float32
+    ) -> LatentBatch:
         seeds = [int(clip[1:]) for clip in ids]
         draws = [torch.randn(600, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        paired = all(clip.startswith("p") for clip in ids)
+        paired = with_video and all(clip.startswith("p") for clip in ids)
         return LatentBatch(
             video_BCTHW=torch.stack([draw[:192].view(4, 3, 4, 4) for draw in draws]) if paired else None,
             audio_BLC=torch.stack([draw[192:264].view(12, 6) for draw in draws]),
@@ -43,6 +49,30 @@ class LatentsInMemory:
             ids=list(ids),
             captions=[f"clip {seed % 3}" for seed in seeds],
         )
+
+
+def _entry(clip_id: str, modality: str, split: str) -> LatentEntry:
+    shapes = ((4, 3, 4, 4) if modality == "av" else None, (12, 6))
+    return LatentEntry(
+        clip_id=clip_id,
+        bucket=bucket_name(*shapes),
+        modality=modality,
+        split=split,
+        shard="",
+        row=0,
+        shard_sha256="",
+        dtype="F32",
+        video_shape=shapes[0],
+        audio_shape=shapes[1],
+        text_shape=(3, 5),
+        seq_len=sequence_length(*shapes),
+        video_codec_id="v",
+        audio_codec_id="a",
+        text_encoder_id="t",
+        caption="",
+        dropped_words=0,
+        tags=(),
+    )
 
 
 def tiny_training(**changes: object) -> TrainingConfig:

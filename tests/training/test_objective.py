@@ -7,12 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from nava.config.diffusion import DiffusionConfig
+from nava.config.loader import LoaderConfig
 from nava.config.model import ModelConfig
 from nava.config.training import StageConfig
+from nava.data.loader.sampler import MicroBatchSampler
+from nava.data.loader.tasks import Task
 from nava.diffusion.loss import add_noise, flow_matching_loss, velocity
 from nava.diffusion.timestep import NoiseLevels, TrainingSchedule
 from nava.model.backbone import NavaTransformer
-from nava.training.micro_batches import MicroBatch, MicroBatches, clip_pools
+from nava.training.micro_batches import MicroBatch
+from nava.training.micro_batches import drawn as drawn_for
 from nava.training.objective import Clips, Noise, Objective, clip_loss, noised
 from tests.training.latents_in_memory import DIFFUSION, LatentsInMemory, tiny_training
 
@@ -32,14 +36,16 @@ class Recorder(nn.Module):
 
 
 def micro_batch(number: int = 0, audio: int = 0, paired: int = 1, **changes: float) -> MicroBatch:
-    config = tiny_training(stage1=StageConfig(1, audio, paired, 0, **changes))
-    return MicroBatches(config, 1, 3, clip_pools(SHARDS, "train", config))[number]
+    settings = StageConfig(1, audio, paired, 0, **changes)
+    sampler = MicroBatchSampler(SHARDS, tiny_training(stage1=settings), LoaderConfig(), 1, 3)
+    sampled = sampler[number]
+    return drawn_for(sampled, SHARDS.read(sampled.ids), settings, 3, 1)
 
 
 def test_an_audio_micro_batch_leaves_the_picture_out() -> None:
     model = Recorder()
-    batch = replace(micro_batch(audio=1, paired=0), ids=["p000", "p001", "p002", "p003"])
-    terms = Objective(DIFFUSION, SHARDS)(model, batch)
+    batch = replace(micro_batch(audio=1, paired=0), latents=SHARDS.read(["p000", "p001", "p002", "p003"]))
+    terms = Objective(DIFFUSION)(model, batch)
     assert model.video is None
     assert terms.video is None
     assert terms.audio is not None
@@ -49,7 +55,7 @@ def test_an_audio_micro_batch_leaves_the_picture_out() -> None:
 def test_dropped_texts_are_zero_rows_and_the_others_are_kept() -> None:
     model, batch = Recorder(), micro_batch()
     batch = replace(batch, text_dropped=torch.tensor([True, False, False, True]))
-    Objective(DIFFUSION, SHARDS)(model, batch)
+    Objective(DIFFUSION)(model, batch)
     texts = SHARDS.read(batch.ids).text_BND
     assert model.text[[0, 3]].eq(0).all()
     assert model.text[[1, 2]].equal(texts[[1, 2]])
@@ -58,13 +64,13 @@ def test_dropped_texts_are_zero_rows_and_the_others_are_kept() -> None:
 @pytest.mark.parametrize("masked", [True, False])
 def test_masking_reaches_the_model(masked: bool) -> None:
     model = Recorder()
-    Objective(DIFFUSION, SHARDS)(model, replace(micro_batch(), mask_modality=masked))
+    Objective(DIFFUSION)(model, replace(micro_batch(), mask_modality=masked))
     assert model.mask_modality is masked
 
 
 def test_the_loss_is_the_weighted_error_of_the_velocity() -> None:
     model, batch = Recorder(), micro_batch()
-    terms = Objective(DIFFUSION, SHARDS)(model, batch)
+    terms = Objective(DIFFUSION)(model, batch)
     latents, again = SHARDS.read(batch.ids), micro_batch()
     levels = TrainingSchedule(DIFFUSION).sample(4, again.generator)
     video_noise = torch.randn(latents.video_BCTHW.shape, generator=again.generator)
@@ -82,7 +88,7 @@ def test_the_loss_is_the_weighted_error_of_the_velocity() -> None:
 
 def test_both_modalities_share_a_sample_s_time_and_samples_differ() -> None:
     model = Recorder()
-    Objective(DIFFUSION, SHARDS)(model, micro_batch())
+    Objective(DIFFUSION)(model, micro_batch())
     assert model.timestep.shape == (4,)
     assert len(set(model.timestep.tolist())) > 1
 
@@ -111,7 +117,7 @@ def two_clips(**changes: object) -> tuple[Clips, Noise, NoiseLevels]:
 
 def test_today_s_training_is_the_corrected_mode_to_the_last_bit() -> None:
     model, batch = Recorder(), micro_batch()
-    terms = Objective(DIFFUSION, SHARDS)(model, batch)
+    terms = Objective(DIFFUSION)(model, batch)
     latents, again = SHARDS.read(batch.ids), micro_batch()
     levels = TrainingSchedule(DIFFUSION).sample(4, again.generator)
     video_noise = torch.randn(latents.video_BCTHW.shape, generator=again.generator)
@@ -242,12 +248,46 @@ def test_a_clean_first_frame_needs_video() -> None:
 
 def test_the_micro_batch_s_image_condition_reaches_the_model() -> None:
     model, batch = Recorder(), micro_batch()
-    plain = Objective(DIFFUSION, SHARDS)(model, batch)
+    plain = Objective(DIFFUSION)(model, batch)
     assert model.conditions["first_frame_clean"] is False
-    conditioned = Objective(DIFFUSION, SHARDS)(model, replace(micro_batch(), first_frame_clean=True))
+    conditioned = Objective(DIFFUSION)(model, replace(micro_batch(), task=Task.TI2AV))
     assert model.conditions["first_frame_clean"] is True
     assert model.video[:, :, 0].equal(SHARDS.read(batch.ids).video_BCTHW[:, :, 0])
     assert float(plain.audio) == float(conditioned.audio)
+
+
+def test_a_task_without_sound_trains_the_picture_alone() -> None:
+    model = Recorder()
+    terms = Objective(DIFFUSION)(model, replace(micro_batch(), task=Task.T2V))
+    assert model.audio is None
+    assert terms.audio is None
+    assert terms.video is not None
+
+
+def voiced(micro: MicroBatch, dropped: list[bool]) -> MicroBatch:
+    """Voices for the first sample (row 1) and the last (rows 0 and 2)."""
+    latents = replace(micro.latents, voice_SE=torch.arange(1.0, 7).view(3, 2), voice_slot_S=torch.tensor([1, 9, 11]))
+    return replace(micro, latents=latents, voice_dropped=torch.tensor(dropped))
+
+
+def test_voices_reach_a_model_that_takes_them_and_dropped_ones_are_unknown() -> None:
+    model = Recorder()
+    batch = replace(voiced(micro_batch(), [False, True, False]), text_dropped=torch.zeros(4, dtype=torch.bool))
+    Objective(DIFFUSION, with_voices=True)(model, batch)
+    assert model.conditions["speaker_SE"].tolist() == [[1, 2], [0, 0], [5, 6]]
+    assert model.conditions["speaker_slot_S"].tolist() == [1, 9, 11]
+    Objective(DIFFUSION)(model, batch)
+    assert model.conditions["speaker_SE"] is None
+
+
+def test_a_dropped_text_takes_its_voices_along() -> None:
+    model = Recorder()
+    batch = replace(voiced(micro_batch(), [False] * 3), text_dropped=torch.tensor([False, False, False, True]))
+    Objective(DIFFUSION, with_voices=True)(model, batch)
+    assert model.conditions["speaker_slot_S"].tolist() == [1]
+    all_dropped = replace(batch, text_dropped=torch.ones(4, dtype=torch.bool))
+    Objective(DIFFUSION, with_voices=True)(model, all_dropped)
+    assert model.conditions["speaker_SE"] is None
 
 
 def tiny_model() -> NavaTransformer:

@@ -1,18 +1,11 @@
-"""Learning rate, moving average and the order of modalities as functions of the step."""
+"""Learning rate and moving average as functions of the step."""
 
 from itertools import pairwise
 
 import pytest
 
 from nava.config.training import StageConfig, TrainingConfig
-from nava.training.schedule import (
-    derived_seed,
-    ema_decay,
-    generator_for,
-    learning_rate,
-    modality_of,
-    steps_before,
-)
+from nava.training.schedule import ema_decay, learning_rate, steps_before
 
 # Sizes of its own: the recipe's may change without changing the schedule.
 CONFIG = TrainingConfig(
@@ -70,33 +63,3 @@ def test_the_average_forgets_its_start_at_first_and_spans_stages() -> None:
     assert ema_decay(CONFIG, 1, 89) == pytest.approx(90 / 99)
     assert ema_decay(CONFIG, 2, 0) == pytest.approx(451 / 460)
     assert ema_decay(CONFIG, 3, 900) == CONFIG.ema_decay
-
-
-@pytest.mark.parametrize(("audio", "paired"), [(3, 1), (1, 2), (0, 1), (1, 0), (2, 5)])
-def test_the_ratio_is_exact_and_positions_count_up(audio: int, paired: int) -> None:
-    stage = StageConfig(steps=1, audio_only=audio, audio_video=paired, warmup_steps=0)
-    blocks = 40
-    drawn = [modality_of(stage, 11, 1, number) for number in range(blocks * (audio + paired))]
-    positions = {name: [place for kind, place in drawn if kind == name] for name in ("audio", "av")}
-    assert positions["audio"] == list(range(blocks * audio))
-    assert positions["av"] == list(range(blocks * paired))
-
-
-def test_the_order_of_modalities_varies_and_depends_on_the_seed() -> None:
-    stage = CONFIG.stage1
-
-    def order(seed: int, number: int) -> list[str]:
-        return [modality_of(stage, seed, number, place)[0] for place in range(80)]
-
-    assert order(1, 1) == order(1, 1)
-    assert order(1, 1) != order(2, 1)
-    assert order(1, 1) != order(1, 2)
-    places = {tuple(order(1, 1)[start : start + 4]) for start in range(0, 80, 4)}
-    assert len(places) == 4
-
-
-def test_derived_seeds_are_fixed_for_ever() -> None:
-    assert derived_seed(0, 1, "modality", 2) == 9078129861467683827
-    assert derived_seed(1, 11) != derived_seed(11, 1)
-    assert 0 <= derived_seed("x") < 2**63
-    assert generator_for("x").initial_seed() == derived_seed("x")

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from nava.artifacts.checkpoint import verify
+from nava.data.shards import LatentBatch
 from nava.model.backbone import NavaTransformer
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_tree
@@ -148,8 +150,8 @@ def test_the_next_stage_starts_from_both_kinds_of_weights(straight: Path, tmp_pa
 class _NanClip(LatentsInMemory):
     """One clip whose latents are not numbers."""
 
-    def read(self, ids: list[str]) -> object:
-        batch = super().read(ids)
+    def read(self, ids: Sequence[str], **wanted: object) -> LatentBatch:
+        batch = super().read(ids, **wanted)
         for row, clip in enumerate(ids):
             if clip == "p003":
                 batch.audio_BLC[row, 0, 0] = float("nan")

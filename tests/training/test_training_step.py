@@ -68,6 +68,7 @@ def a_step(workdir: Path, **training: object) -> Step:
         "training": dataclasses.asdict(tiny_training(**training)),
         "model": json.loads(json.dumps(dataclasses.asdict(TINY_MODEL))),
         "diffusion": {},
+        "loader": {},
     }
     return Step("train", workdir, "run", sections, seed=3, key="0" * 64, workdir=workdir)
 

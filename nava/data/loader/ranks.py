@@ -1,0 +1,42 @@
+"""Who works on what: a step's micro-batches dealt out to ranks so that all have nearly the same to do."""
+
+from collections.abc import Sequence
+
+from nava.data.loader.sampler import SampledBatch
+from nava.runtime.errors import InputError
+
+
+def deal(batches: Sequence[SampledBatch], ranks: int) -> list[list[SampledBatch]]:
+    """A step's micro-batches by rank; each rank has as many, in the order it works on them.
+
+    What ranks work on at the same time is of one modality wherever a step allows it, and nearly equal in cost; and so
+    is what each has to do in the whole step: the costliest of each round goes to the rank with the least so far.
+
+    Args:
+        batches: consecutive micro-batches of the order.
+        ranks: how many there are.
+
+    Raises:
+        InputError: the micro-batches do not divide among the ranks.
+    """
+    if ranks < 1 or len(batches) % ranks:
+        raise InputError(
+            f"{len(batches)} micro-batches of a step cannot be dealt out to {ranks} ranks: the number of ranks must "
+            "divide it"
+        )
+    ordered = sorted(batches, key=lambda batch: (batch.task.modality, -batch.cost, batch.number))
+    dealt: list[list[SampledBatch]] = [[] for _ in range(ranks)]
+    totals = [0.0] * ranks
+    for start in range(0, len(ordered), ranks):
+        costliest_first = sorted(ordered[start : start + ranks], key=lambda batch: (-batch.cost, batch.number))
+        least_first = sorted(range(ranks), key=lambda rank: (totals[rank], rank))
+        for rank, batch in zip(least_first, costliest_first, strict=True):
+            dealt[rank].append(batch)
+            totals[rank] += batch.cost
+    return dealt
+
+
+def imbalance(dealt: Sequence[Sequence[SampledBatch]]) -> float:
+    """How much longer the busiest rank works than the mean: 0 is perfect balance, 0.1 wastes about a tenth."""
+    totals = [sum(batch.cost for batch in batches) for batches in dealt]
+    return max(totals) * len(totals) / sum(totals) - 1
