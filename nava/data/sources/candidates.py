@@ -14,7 +14,6 @@ class Candidate:
 
     Attributes:
         path: relative to the media root.
-        state: from the listing; None where nobody asked yet.
         sidecar_path: file with its transcript, relative to the media root.
         transcript: the transcript as WebVTT, where the metadata have it.
         licence: of this file; empty for the collection's.
@@ -25,7 +24,6 @@ class Candidate:
     """
 
     path: str
-    state: FileState | None = None
     sidecar_path: str | None = None
     transcript: str | None = None
     licence: str = ""
@@ -37,11 +35,19 @@ class Candidate:
 
 @dataclass
 class Candidates:
-    """The media of one collection, in path order, and what is none, with the reason."""
+    """The media of one collection, in path order, and what is none, with the reason.
+
+    Attributes:
+        root: where they lie.
+        found: media that may become sources.
+        ignored: everything else.
+        states: of media and transcripts, where the listing tells them.
+    """
 
     root: MediaRoot
     found: list[Candidate] = field(default_factory=list)
     ignored: list[IgnoredFile] = field(default_factory=list)
+    states: dict[str, FileState] = field(default_factory=dict)
 
 
 @dataclass
@@ -64,7 +70,7 @@ class MediaScan:
 
     def candidate(self, path: str) -> Candidate:
         """A media file of the scan, with its transcript."""
-        return Candidate(path, self.states.get(path), self.sidecars.get(path))
+        return Candidate(path, self.sidecars.get(path))
 
 
 def sort_names(names: list[str], ignored: list[IgnoredFile], states: dict[str, FileState] | None = None) -> MediaScan:

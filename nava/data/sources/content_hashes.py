@@ -1,16 +1,15 @@
-"""Hashes of media files, kept so that a folder or bucket that has grown is not read as a whole again.
+"""Hashes of media files and texts of transcripts, kept so that a folder that has grown is not read as a whole again.
 
-A hash is trusted while size and version of its file are the same: the etag of an object; of a file the times of its
-content and of its inode, and the inode. A file can change without a trace within one tick of its file system's clock,
-so that the hash of a file that changed less than two seconds before it was read is not kept (FAT has the coarsest
+What is kept is trusted while size and version of its file are the same: the etag of an object; of a file the times of
+its content and of its inode, and the inode. A file can change without a trace within one tick of its file system's
+clock, so that nothing is kept of a file that changed less than two seconds before it was read (FAT has the coarsest
 clock, of two seconds). A file server's clock may not be behind this machine's by more than a file's age.
 """
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
@@ -24,7 +23,7 @@ _TICK_NS = 2_000_000_000
 _BATCH = 256
 _WAIT_S = 60.0
 _TABLE = (
-    "CREATE TABLE IF NOT EXISTS hashes (root TEXT, path TEXT, size INTEGER, version TEXT, sha256 TEXT, "
+    "CREATE TABLE IF NOT EXISTS known (root TEXT, path TEXT, size INTEGER, version TEXT, value TEXT, "
     "PRIMARY KEY (root, path)) WITHOUT ROWID"
 )
 
@@ -55,6 +54,24 @@ class ContentHashes:
         self.threads = threads
         self.read_files = 0
         self.read_bytes = 0
+        self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """Let go of the database; what was learnt is in it."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def text_of(self, root: MediaRoot, path: str, state: FileState | None, read: Callable[[], str]) -> str:
+        """The text of a small file: what `read` says of it, or said before. Errors of `read` are not kept."""
+        state = state or _state(root, path)
+        text = self._kept(root, path, state)
+        if text is None:
+            started_ns = time_ns()
+            text = read()
+            if _is_settled(state, started_ns):
+                self._keep(root, path, state, text)
+        return text
 
     def of(self, root: MediaRoot, files: Sequence[tuple[str, FileState | None]]) -> Iterator[HashedFile]:
         """The hash of each file, in order; what was hashed is kept even if a later file fails.
@@ -66,41 +83,44 @@ class ContentHashes:
         Raises:
             InputError: a file went away, cannot be read, or changes while it is read.
         """
-        with closing(self._database()) as database, ThreadPoolExecutor(self.threads) as pool:
+        with ThreadPoolExecutor(self.threads) as pool:
             for start in range(0, len(files), _BATCH):
                 batch = [(path, state or _state(root, path)) for path, state in files[start : start + _BATCH]]
-                kept = {path: self._kept(database, root, path, state) for path, state in batch}
+                kept = {path: self._kept(root, path, state) for path, state in batch}
                 waiting = [(path, state) for path, state in batch if kept[path] is None]
                 done = pool.map(lambda item: _hash(root, *item), waiting)
                 for path, state in batch:
                     sha256 = kept[path]
                     if sha256 is None:
-                        sha256, keep = next(done)
+                        sha256, settled = next(done)
                         self.read_files += 1
                         self.read_bytes += state.size_bytes
-                        if keep:
-                            self._keep(database, root, path, state, sha256)
+                        if settled:
+                            self._keep(root, path, state, sha256)
                     yield HashedFile(path, state, sha256)
 
+    @property
     def _database(self) -> sqlite3.Connection:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / DATABASE
-        try:
-            return _opened(path)
-        except sqlite3.OperationalError as error:
-            raise InputError(f"{path} cannot be used: {error}") from error
-        except sqlite3.DatabaseError:  # no database, or a damaged one: nothing in it cannot be had again
-            path.unlink()
-            return _opened(path)
+        if self._connection is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / DATABASE
+            try:
+                self._connection = _opened(path)
+            except sqlite3.OperationalError as error:
+                raise InputError(f"{path} cannot be used: {error}") from error
+            except sqlite3.DatabaseError:  # no database, or a damaged one: nothing in it cannot be had again
+                path.unlink()
+                self._connection = _opened(path)
+        return self._connection
 
-    def _kept(self, database: sqlite3.Connection, root: MediaRoot, path: str, state: FileState) -> str | None:
-        query = "SELECT sha256 FROM hashes WHERE root = ? AND path = ? AND size = ? AND version = ?"
-        row = database.execute(query, (root.uri, path, state.size_bytes, state.version)).fetchone()
+    def _kept(self, root: MediaRoot, path: str, state: FileState) -> str | None:
+        query = "SELECT value FROM known WHERE root = ? AND path = ? AND size = ? AND version = ?"
+        row = self._database.execute(query, (root.uri, path, state.size_bytes, state.version)).fetchone()
         return str(row[0]) if row else None
 
-    def _keep(self, database: sqlite3.Connection, root: MediaRoot, path: str, state: FileState, sha256: str) -> None:
-        values = (root.uri, path, state.size_bytes, state.version, sha256)
-        database.execute("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?)", values)
+    def _keep(self, root: MediaRoot, path: str, state: FileState, value: str) -> None:
+        values = (root.uri, path, state.size_bytes, state.version, value)
+        self._database.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?)", values)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -132,4 +152,9 @@ def _hash(root: MediaRoot, path: str, state: FileState) -> tuple[str, bool]:
             digest.update(block)
     if _state(root, path) != state:
         raise InputError(f"{root.uri}/{path} changed while it was read; wait until it is complete and start again")
-    return digest.hexdigest(), bool(state.version) and state.changed_ns < started_ns - _TICK_NS
+    return digest.hexdigest(), _is_settled(state, started_ns)
+
+
+def _is_settled(state: FileState, started_ns: int) -> bool:
+    """Whether the state of a file that began to be read at a time will tell its content from any other."""
+    return bool(state.version) and state.changed_ns < started_ns - _TICK_NS

@@ -41,7 +41,7 @@ def read_koala(folder: MediaRoot, names: Iterable[str], root: MediaRoot, scan: M
     if not found and not ignored:
         problems.refuse()
         raise InputError(f"the metadata in {folder.uri} have no rows: nothing to ingest")
-    return Candidates(root, found, [*ignored, *problems.ignored()])
+    return Candidates(root, found, [*ignored, *problems.ignored()], scan.states)
 
 
 def _mentions(folder: MediaRoot, names: Iterable[str], stems: dict[str, str], problems: Problems) -> Iterator[Mention]:

@@ -43,7 +43,7 @@ def read_manifest(folder: MediaRoot, name: str, root: MediaRoot, scan: MediaScan
     problems.refuse()
     if not found and not ignored:
         raise InputError(f"{name} has no rows: nothing to ingest")
-    return Candidates(root, found, ignored)
+    return Candidates(root, found, ignored, scan.states)
 
 
 def _mentions(folder: MediaRoot, name: str, root: MediaRoot, scan: MediaScan, problems: Problems) -> Iterator[Mention]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -51,13 +52,13 @@ class SourceListing:
     def lines(self) -> list[str]:
         """What to tell a person."""
         roots = ", ".join(dict.fromkeys(self.media_roots.values()))
-        yields = [f"{len(self.sources)} sources in {roots}; {self.read_files} files read, the others known"]
-        yields += [
+        lines = [f"{len(self.sources)} sources in {roots}; {self.read_files} files read, the others known"]
+        lines += [
             f"  {part.name}: {part.sources} of {part.available}, share {part.realised_share:.3f} "
             f"(wanted {part.wanted_share:.3f})"
             for part in self.mixture
         ]
-        return yields + [f"  not a source, {reason}: {count}" for reason, count in count_ignored(self.ignored).items()]
+        return lines + [f"  not a source, {reason}: {count}" for reason, count in count_ignored(self.ignored).items()]
 
 
 def scan_sources(config: SourceConfig, cache: Path, progress: Progress | None = None) -> SourceListing:
@@ -82,11 +83,11 @@ def scan_sources(config: SourceConfig, cache: Path, progress: Progress | None = 
             drawn[name] = chosen
             left_out = [IgnoredFile(candidate.path, IgnoreReason.MIXTURE_SHARE) for candidate in left]
             found[name].ignored += left_out
-    hashes = ContentHashes(cache, config.read_threads)
     known: dict[str, Source] = {}
-    for part in parts:
-        candidates = replace(found[part.name], found=drawn[part.name])
-        _add_sources(listing, part, candidates, hashes, known, progress or Progress())
+    with closing(ContentHashes(cache, config.read_threads)) as hashes:
+        for part in parts:
+            candidates = replace(found[part.name], found=drawn[part.name])
+            _add_sources(listing, part, candidates, hashes, known, progress or Progress())
     if config.mixture:
         available = {name: len(candidates.found) for name, candidates in found.items()}
         listing.mixture = realised(parts, available, Counter(source.collection for source in listing.sources))
@@ -104,7 +105,7 @@ def find_candidates(part: CollectionConfig) -> Candidates:
     place = media_root(part.uri, part.endpoint_url)
     if kind == "folder":
         scan = scan_root(place)
-        return Candidates(place, [scan.candidate(path) for path in scan.media], list(scan.ignored))
+        return Candidates(place, [scan.candidate(path) for path in scan.media], list(scan.ignored), scan.states)
     suffixes = {"manifest": TABLE_SUFFIXES, "koala": _KOALA_SUFFIXES, "ted": TED_SUFFIXES}[kind]
     folder, names = _metadata(place, part, suffixes)
     root = media_root(part.media, part.endpoint_url) if part.media else folder
@@ -164,7 +165,7 @@ def _add_sources(
 ) -> None:
     """One source per distinct content, the first in order; the others are listed as its duplicates."""
     ignored = list(candidates.ignored)
-    files = [(candidate.path, candidate.state) for candidate in candidates.found]
+    files = [(candidate.path, candidates.states.get(candidate.path)) for candidate in candidates.found]
     label = f"files of {part.name or part.uri} hashed"
     hashed = progress(hashes.of(candidates.root, files), total=len(files), label=label)
     for candidate, file in zip(candidates.found, hashed, strict=True):
@@ -173,7 +174,7 @@ def _add_sources(
             ignored.append(IgnoredFile(candidate.path, IgnoreReason.EXACT_DUPLICATE, first.source_id, detail=detail))
             continue
         source = _source(part, candidate, file, candidates.root)
-        source, fault = _with_transcript(source, candidate, candidates.root)
+        source, fault = _with_transcript(source, candidate, candidates, hashes)
         ignored += fault
         known[file.sha256] = source
         listing.sources.append(source)
@@ -197,16 +198,19 @@ def _source(part: CollectionConfig, candidate: Candidate, file: HashedFile, root
     )
 
 
-def _with_transcript(source: Source, candidate: Candidate, root: MediaRoot) -> tuple[Source, list[IgnoredFile]]:
+def _with_transcript(
+    source: Source, candidate: Candidate, candidates: Candidates, hashes: ContentHashes
+) -> tuple[Source, list[IgnoredFile]]:
     """The source with what its sidecar says; a sidecar that cannot be read costs its text, not the media."""
-    if candidate.sidecar_path is None or candidate.transcript is not None:
+    path, root = candidate.sidecar_path, candidates.root
+    if path is None or candidate.transcript is not None:
         return source, []
     try:
-        text = read_webvtt(root, candidate.sidecar_path)
+        text = hashes.text_of(root, path, candidates.states.get(path), lambda: read_webvtt(root, path))
     except ValueError as error:
         detail = f"beside {candidate.path}: {error}"
-        return source, [IgnoredFile(candidate.sidecar_path, IgnoreReason.SIDECAR_UNREADABLE, detail=detail)]
-    return replace(source, sidecar_path=candidate.sidecar_path, transcript=text), []
+        return source, [IgnoredFile(path, IgnoreReason.SIDECAR_UNREADABLE, detail=detail)]
+    return replace(source, sidecar_path=path, transcript=text), []
 
 
 def probe_sources(config: SourceConfig) -> None:

@@ -73,7 +73,7 @@ def read_ted(folder: MediaRoot, names: Iterable[str], root: MediaRoot, scan: Med
             problems.add(lines[0].place, RowError(f"no line of the talk {talk} has words"))
         mentions += _mentions(talk, lines, stems)
     found, ignored = gather(mentions, scan, problems)
-    return Candidates(root, found, [*ignored, *problems.ignored()])
+    return Candidates(root, found, [*ignored, *problems.ignored()], scan.states)
 
 
 def _mentions(talk: str, lines: list[_Line], stems: dict[str, str]) -> Iterator[Mention]:

@@ -116,6 +116,24 @@ def test_a_store_that_says_nothing_of_the_content_is_read_every_time(tmp_path, m
     assert [hashed(root, tmp_path, ("a.wav",))[1] for _ in range(2)] == [1, 1]
 
 
+def test_the_text_of_a_transcript_is_read_once_and_again_when_it_changes(tmp_path, media, monkeypatch):
+    texts = iter(["one", "two"])
+    said = [ContentHashes(tmp_path / "cache").text_of(media, "a.wav", None, lambda: next(texts)) for _ in range(3)]
+    assert said == ["one"] * 3
+    (media.folder / "a.wav").write_bytes(b"changed")
+    assert ContentHashes(tmp_path / "cache").text_of(media, "a.wav", None, lambda: next(texts)) == "two"
+
+
+def test_a_transcript_that_cannot_be_read_is_tried_again(tmp_path, media):
+    def refuse():
+        raise ValueError("not WebVTT")
+
+    hashes = ContentHashes(tmp_path / "cache")
+    with pytest.raises(ValueError, match="not WebVTT"):
+        hashes.text_of(media, "a.wav", None, refuse)
+    assert hashes.text_of(media, "a.wav", None, lambda: "mended") == "mended"
+
+
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, media, monkeypatch):
     opened = FolderRoot.open
 
@@ -189,4 +207,4 @@ def test_two_runs_may_use_one_database(tmp_path, media):
     pairs = list(zip(one.of(media, files), two.of(media, files), strict=True))
     assert all(first == second for first, second in pairs)
     with sqlite3.connect(tmp_path / "cache" / DATABASE) as database:
-        assert database.execute("SELECT count(*) FROM hashes").fetchone() == (3,)
+        assert database.execute("SELECT count(*) FROM known").fetchone() == (3,)

@@ -7,6 +7,7 @@ import pytest
 from nava.artifacts.source_manifest import IgnoreReason, read_sources, write_sources
 from nava.config.source import CollectionConfig, SourceConfig
 from nava.data.media_files import local_copy
+from nava.data.media_root import BucketRoot
 from nava.data.sources import content_hashes
 from nava.data.sources.scan import probe_sources, scan_sources
 from nava.runtime.errors import InputError
@@ -123,6 +124,13 @@ def test_a_bucket_is_read_once_and_then_only_what_is_new(tmp_path, s3_bucket):
     second = scan(tmp_path, s3_bucket)
     assert (second.read_files, second.read_bytes) == (2, 8)
     assert [source.sha256 for source in second.sources] == [sha256_bytes(data) for data in (b"one", b"TWO", b"three")]
+
+
+def test_transcripts_of_a_bucket_are_not_fetched_again(tmp_path, folder, s3_bucket, monkeypatch):
+    put_s3(s3_bucket, files_of(folder))
+    first = scan(tmp_path, s3_bucket)
+    monkeypatch.setattr(BucketRoot, "open", lambda *_: pytest.fail("fetched again"))
+    assert scan(tmp_path, s3_bucket).sources == first.sources
 
 
 def test_a_worker_opens_a_source_by_what_the_listing_says(tmp_path, folder, s3_bucket):
