@@ -161,18 +161,6 @@ def count_ignored(ignored: Sequence[IgnoredFile]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def root_of(meta: Mapping[str, Any], source: Source) -> str:
-    """The folder or bucket address that a source's path is relative to, from its handle's meta.
-
-    Raises:
-        ValueError: the handle does not know the source's collection.
-    """
-    roots = meta.get("media_roots", {})
-    if source.collection not in roots:
-        raise ValueError(f"the handle names no media root for collection {source.collection!r} of {source.path}")
-    return str(roots[source.collection])
-
-
 def write_sources(folder: Path, sources: Sequence[Source], ignored: Sequence[IgnoredFile] = ()) -> Path:
     """Write both tables into `folder`, sorted by collection and path, each atomically.
 

@@ -15,7 +15,6 @@ from nava.artifacts.source_manifest import (
     count_ignored,
     read_ignored,
     read_sources,
-    root_of,
     source_id,
     write_sources,
 )
@@ -133,11 +132,3 @@ def test_an_ignored_row_keeps_its_detail(tmp_path):
     row = IgnoredFile("clips.csv, row 7", IgnoreReason.INVALID_ROW, collection="koala", detail="field 'timestamp'")
     write_sources(tmp_path, [], [row])
     assert read_ignored(tmp_path) == [row]
-
-
-def test_the_root_of_a_source_is_that_of_its_collection():
-    meta = {"media_roots": {"": "/media", "ted": "s3://talks"}}
-    assert root_of(meta, make_source()) == "/media"
-    assert root_of(meta, replace(make_source(), collection="ted")) == "s3://talks"
-    with pytest.raises(ValueError, match=r"no media root for collection 'koala' of video/a\.mp4"):
-        root_of(meta, replace(make_source(), collection="koala"))

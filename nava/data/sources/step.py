@@ -20,8 +20,8 @@ def ingest(step: Step) -> Handle:
 
     Returns:
         Handle of kind `sources`: the folder with `sources.parquet` and `ignored.parquet`; its meta has `media_roots`
-        (addresses by collection; `media_root` too where there is one), `n_sources`, `n_ignored`, `ignored` (counts by
-        reason) and `mixture` (wanted and realised shares).
+        (addresses by collection), `n_sources`, `n_ignored`, `ignored` (counts by reason) and `mixture` (wanted and
+        realised shares).
 
     Raises:
         InputError: nothing usable is there, metadata are wrong, or the synthetic corpus cannot be made here.
@@ -59,16 +59,13 @@ def _cache(step: Step) -> Path:
 
 
 def _facts(listing: SourceListing) -> dict[str, object]:
-    facts: dict[str, object] = {
+    return {
         "media_roots": listing.media_roots,
         "n_sources": len(listing.sources),
         "n_ignored": len(listing.ignored),
         "ignored": count_ignored(listing.ignored),
         "mixture": [asdict(part) for part in listing.mixture],
     }
-    if len(listing.media_roots) == 1:
-        facts["media_root"] = next(iter(listing.media_roots.values()))
-    return facts
 
 
 def _generated(step: Step, config: SourceConfig) -> SourceConfig:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nava.artifacts.source_manifest import read_ignored, read_sources, root_of
+from nava.artifacts.source_manifest import read_ignored, read_sources
 from nava.config.source import CollectionConfig, SourceConfig
 from nava.config.synthetic import DefectCounts, SyntheticConfig
 from nava.data.sources.step import ingest, source_identity
@@ -41,9 +41,9 @@ def test_a_users_folder_becomes_a_manifest(tmp_path, folder):
     assert [source.path for source in sources] == ["beach.wav", "day 2/Küste.WAV", "voice.wav"]
     assert {(source.licence, source.origin) for source in sources} == {("CC-BY-4.0", "my camera")}
     for source in sources:
-        assert source.sha256 == sha256_file(Path(root_of(handle.meta, source)) / source.path)
+        assert source.sha256 == sha256_file(Path(handle.meta["media_roots"][""]) / source.path)
     assert (handle.meta["n_sources"], handle.meta["ignored"], handle.meta["mixture"]) == (3, {"not_media": 1}, [])
-    assert handle.meta["media_root"] == str(folder.resolve())
+    assert handle.meta["media_roots"] == {"": str(folder.resolve())}
 
 
 def test_the_manifest_is_all_that_the_step_makes(tmp_path, folder):
@@ -66,12 +66,9 @@ def test_a_bucket_and_a_mixture_are_ingested(tmp_path, folder, memory_bucket):
     fill(memory_bucket, {"a.wav": b"one", "b.wav": b"two"})
     parts = [CollectionConfig("own", str(folder), share=0.6), CollectionConfig("bucket", memory_bucket, share=0.4)]
     handle = ingest(make_step(tmp_path, mixture=parts))
-    assert [root_of(handle.meta, source) for source in read_sources(handle.path)] == [
-        *[memory_bucket] * 2,
-        *[str(folder)] * 3,
-    ]
+    assert handle.meta["media_roots"] == {"own": str(folder), "bucket": memory_bucket}
+    assert [source.collection for source in read_sources(handle.path)] == [*["bucket"] * 2, *["own"] * 3]
     assert [part["realised_share"] for part in handle.meta["mixture"]] == [0.6, 0.4]
-    assert "media_root" not in handle.meta
     assert {item.collection for item in read_ignored(handle.path)} == {"own"}
 
 
@@ -141,7 +138,7 @@ def test_no_uri_means_the_synthetic_corpus(tmp_path):
     sources = read_sources(handle.path)
     assert [source.path for source in sources] == ["audio/a0000.wav", "video/v0000.mp4"]
     assert {(source.licence, source.origin) for source in sources} == {("CC0-1.0", "nava.data.synthetic")}
-    assert Path(handle.meta["media_root"]) == (step.workdir / "media").resolve()
+    assert handle.meta["media_roots"] == {"": str((step.workdir / "media").resolve())}
     assert (step.workdir / "labels.jsonl").is_file()
 
 
