@@ -7,7 +7,8 @@ only: it is unproven.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -145,16 +146,43 @@ def _read_object(path: Path) -> Mapping[str, Any]:
 
 def _load(folder: Path, is_video_model: bool) -> Any:
     from safetensors import SafetensorError
-    from transformers import CLIPVisionModelWithProjection, XCLIPModel
+    from transformers import AutoConfig, CLIPVisionModelWithProjection, XCLIPModel
 
     model_class: Any = XCLIPModel if is_video_model else CLIPVisionModelWithProjection
     try:
-        model, report = model_class.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype=torch.float32
-        )
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        if config.model_type == "clip":
+            # The vision tower reads the size of the projection from its own part, which need not have it.
+            config, projection_dim = config.vision_config, config.projection_dim
+            config.projection_dim = projection_dim
+        with _quiet():
+            model, report = model_class.from_pretrained(
+                folder,
+                config=config,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+            )
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{folder / WEIGHTS_FILE} does not hold the model of {CONFIG_FILE}: {error}") from error
     if missing := sorted(report["missing_keys"]):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(f"{folder / WEIGHTS_FILE} lacks tensor '{missing[0]}'{more}")
     return model.eval()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bar and no table of the text tower's tensors, which are not wanted; what is missing is an error here."""
+    from transformers.utils import logging
+
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
