@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from nava.data.annotation.metered_client import MeteredClient
 from nava.data.annotation.rate_limit import RateLimiter
 from nava.data.annotation.response_cache import ResponseCache
 from nava.data.annotation.retry import RetryPolicy
+from nava.runtime.errors import InputError
+
+_LIBRARIES = {"openai": "openai", "gemini": "google.genai"}
 
 
 def make_client(config: EndpointConfig, name: str, annotation: AnnotationConfig) -> MeteredClient:
@@ -23,7 +27,7 @@ def make_client(config: EndpointConfig, name: str, annotation: AnnotationConfig)
         annotation: where answers are kept, and the budget.
 
     Raises:
-        InputError: the variable that should hold the key is not set, or the extra `caption` is not installed.
+        InputError: the variable that should hold the key is not set.
     """
     folder = Path(annotation.cache_dir)
     return MeteredClient(
@@ -49,19 +53,21 @@ def make_endpoint(config: EndpointConfig, name: str) -> Endpoint:
     return ChatClient(config.model, config.base_url, key, config.timeout_s, config.audio_part)
 
 
-def check_keys(annotation: AnnotationConfig) -> None:
-    """Before a run: every endpoint in use finds its key.
+def check_endpoints(annotation: AnnotationConfig) -> None:
+    """Before a run: every endpoint in use finds its key and its client library.
 
     Raises:
-        InputError: names the setting and the variable.
+        InputError: names the setting and what is missing.
     """
     for name, endpoint in annotation.used_endpoints().items():
         read_key(endpoint.api_key_variable, f"{name}.api_key_variable")
-
-
-def spent(annotation: AnnotationConfig) -> CostAccount:
-    """What has been paid for answers in the configured folder so far, by all workers and runs."""
-    return CostAccount(Path(annotation.cache_dir), annotation.max_cost_usd)
+        try:
+            importlib.import_module(_LIBRARIES[endpoint.provider])
+        except ImportError as error:
+            raise InputError(
+                f"{name}.provider is {endpoint.provider}, which needs a package that is not installed ({error}): "
+                "pip install 'nava[caption]'"
+            ) from error
 
 
 @cache

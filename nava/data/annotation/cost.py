@@ -1,7 +1,8 @@
 """What calls to endpoints have cost, and the budget that stops them.
 
 Every paid call is one line of a file that all workers of a run append to, so that a kill loses no more than the line
-of the call in flight. The sum over the file counts against the budget: also of earlier runs with the same folder.
+of the call in flight. The sum over the file counts against the budget: also of earlier runs with the same folder. A
+report beside it has the sums by model.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class CostAccount:
                 self._reserved_usd -= estimate_usd
 
     def record(self, model: str, usage: Usage, price: Price, form: str) -> None:
-        """Append a paid call, useful or not."""
+        """Append a paid call, useful or not, and bring the report up to date."""
         call = {"model": model, "form": form, **asdict(usage), "cost_usd": price.of(usage)}
         line = json.dumps(call, sort_keys=True).encode() + b"\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,6 +116,8 @@ class CostAccount:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
+            # Within the lock: the last writer is the one that knows of every call.
+            self._write_report()
 
     def totals(self) -> dict[str, ModelCost]:
         """Costs by model, of all workers."""
@@ -122,17 +125,15 @@ class CostAccount:
             self._read_new()
             return dict(sorted(self._models.items()))
 
-    def write_report(self) -> Path:
-        """Write the sums by model and over all as JSON beside the file of calls; returns its path."""
+    def _write_report(self) -> None:
+        """Write the sums by model and over all as JSON beside the file of calls."""
         totals = self.totals()
-        path = self.path.with_name(REPORT_FILE)
         report = {
             "max_cost_usd": self.max_cost_usd,
             "cost_usd": sum(cost.cost_usd for cost in totals.values()),
             "models": {model: asdict(cost) for model, cost in totals.items()},
         }
-        write_json(path, report)
-        return path
+        write_json(self.path.with_name(REPORT_FILE), report)
 
     def _read_new(self) -> None:
         """Add the whole lines that have come in since the last reading."""

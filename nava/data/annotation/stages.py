@@ -20,7 +20,7 @@ from nava.data.annotation.captioner import (
     TieredCaptioner,
     TwoStageCaptioner,
 )
-from nava.data.annotation.clients import check_keys, make_client
+from nava.data.annotation.clients import check_endpoints, make_client
 from nava.data.annotation.endpoint import EndpointError
 from nava.data.annotation.prompt_writer import write_prompt
 from nava.data.annotation.speech_denial import says_nobody_speaks
@@ -35,9 +35,9 @@ def annotation_stages(config: AnnotationConfig) -> list[Stage]:
     """The stages, in order.
 
     Raises:
-        InputError: an endpoint that is used has no key.
+        InputError: an endpoint that is used has no key, or its client library is not installed.
     """
-    check_keys(config)
+    check_endpoints(config)
     return [VisualTagStage(config), CaptionStage(config), PromptStage()]
 
 

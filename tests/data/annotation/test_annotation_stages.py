@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import sys
 import threading
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from nava.artifacts.clip_manifest import Reason, Status
 from nava.conditioning.prompt import parse_prompt, speech_in
 from nava.config.annotation import AnnotationConfig
-from nava.data.annotation.clients import spent
-from nava.data.annotation.cost import BudgetSpentError
+from nava.data.annotation.clients import make_client
+from nava.data.annotation.cost import REPORT_FILE, BudgetSpentError
 from nava.data.annotation.stages import CaptionStage, PromptStage, VisualTagStage, annotation_stages
 from nava.runtime.errors import InputError, RunStoppedError
+from nava.runtime.storage import read_json
 from tests.data.annotation.conftest import faults
 from tests.data.annotation.contract_stub import Fault, serving
 from tests.data.annotation.kept_clips import ANSWERS, grounded, stub_config, task_of, utterance, write_clip
@@ -234,9 +236,8 @@ def test_a_killed_run_pays_for_nothing_twice(stub, monkeypatch, tmp_path):
     assert all(clip.row["caption"] for clip in again)
     # Sounds of both clips are the same; so only the second picture is new.
     assert len(stub.seen) == asked + 1
-    account = spent(config)
-    assert sum(cost.calls for cost in account.totals().values()) == len(stub.seen)
-    assert account.write_report().name == "cost.json"
+    report = read_json(tmp_path / "cache" / REPORT_FILE)
+    assert sum(cost["calls"] for cost in report["models"].values()) == len(stub.seen)
 
 
 def test_a_spent_budget_stops_the_run_and_blames_no_clip(stub, monkeypatch, tmp_path):
@@ -261,6 +262,23 @@ def test_a_missing_key_is_told_before_anything_runs(stub, monkeypatch, tmp_path)
     monkeypatch.delenv("NAVA_STUB_KEY")
     with pytest.raises(InputError, match=r"annotation\.picture\.api_key_variable .* NAVA_STUB_KEY, which is not set"):
         annotation_stages(config)
+
+
+@pytest.mark.parametrize(("provider", "library"), [("openai", "openai"), ("gemini", "google.genai")])
+def test_a_missing_library_is_told_before_anything_runs(stub, monkeypatch, tmp_path, provider, library):
+    config = stub_config(stub, monkeypatch, tmp_path, fusion="rewriting")
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(InputError, match=rf"provider is {provider}, .*pip install 'nava\[caption\]'"):
+        annotation_stages(config)
+
+
+def test_two_stages_share_the_limits_of_an_endpoint(stub, monkeypatch, tmp_path):
+    config = stub_config(stub, monkeypatch, tmp_path)
+    first, second = (make_client(config.picture, name, config) for name in ("annotation.picture", "annotation.tagger"))
+    other = make_client(config.sound, "annotation.sound", config)
+    assert first._limiter is second._limiter
+    assert first._limiter is not other._limiter
+    assert first._account is second._account is other._account
 
 
 def test_clips_of_a_source_are_asked_about_at_the_same_time(stub, monkeypatch, tmp_path):

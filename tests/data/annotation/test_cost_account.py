@@ -1,12 +1,12 @@
 """What calls cost: added up over workers and runs, whole after kills, and stopped at the budget."""
 
-import json
 import multiprocessing
 
 import pytest
 
-from nava.data.annotation.cost import CALLS_FILE, BudgetSpentError, CostAccount, ModelCost, Price
+from nava.data.annotation.cost import CALLS_FILE, REPORT_FILE, BudgetSpentError, CostAccount, ModelCost, Price
 from nava.data.annotation.request import Usage
+from nava.runtime.storage import read_json
 
 PRICE = Price(0.5, 3.0)  # USD per million tokens
 
@@ -30,14 +30,19 @@ def test_totals_by_model_and_the_report(tmp_path):
         "m": ModelCost(2, 2_000_000, 200_000, pytest.approx(1.6)),
         "other": ModelCost(1, 1_000_000, 100_000, pytest.approx(0.8)),
     }
-    report = json.loads(account.write_report().read_text())
+    report = read_json(tmp_path / REPORT_FILE)
     assert report["cost_usd"] == pytest.approx(2.4)
-    assert report["max_cost_usd"] == 5.0
-    assert report["models"]["m"]["calls"] == 2
+    assert report["max_cost_usd"] == 0.0
+    assert report["models"]["m"] == {
+        "calls": 2,
+        "input_tokens": 2_000_000,
+        "output_tokens": 200_000,
+        "cost_usd": pytest.approx(1.6),
+    }
 
 
-def test_nothing_paid_is_an_empty_report(tmp_path):
-    assert json.loads(CostAccount(tmp_path, 0.0).write_report().read_text())["models"] == {}
+def test_nothing_paid_is_nothing_spent(tmp_path):
+    assert CostAccount(tmp_path, 0.0).totals() == {}
 
 
 def test_an_account_sees_what_other_workers_pay(tmp_path):
@@ -56,6 +61,7 @@ def test_no_line_is_lost_between_processes(tmp_path):
     for worker in workers:
         worker.join()
     assert CostAccount(tmp_path, 0.0).totals()["m"].calls == 100
+    assert read_json(tmp_path / REPORT_FILE)["models"]["m"]["calls"] == 100
 
 
 def test_the_stump_of_a_killed_writer_costs_one_line_only(tmp_path):
