@@ -8,6 +8,7 @@ from nava.data.synthetic.drawing import (
     Stage,
     dark_gradient,
     hash_distance,
+    landscape,
     paint_ellipse,
     perceptual_hash,
     rgb,
@@ -92,3 +93,13 @@ def test_the_hash_ignores_brightness_and_sees_structure():
     assert hash_distance(picture, picture) == 0.0
     assert hash_distance(picture, darker) < 0.1
     assert hash_distance(picture, mirrored) > 0.3
+
+
+def test_a_landscape_is_rough_at_every_scale_and_never_the_same():
+    stage = Stage(160, 90, Fraction(25), 48_000)
+    one, other = (landscape(stage, 240, np.random.default_rng(seed)) for seed in (1, 2))
+    assert one.shape == (90, 240, 3)
+    assert 0 <= one.min() < one.max() <= 255
+    assert np.abs(one - other).mean() > 10
+    for step in (1, 4, 16):
+        assert np.abs(one[:, step:] - one[:, :-step]).mean() > 0.5

@@ -107,3 +107,32 @@ def test_mixing_in_adds_and_cuts_at_the_end():
 @pytest.mark.parametrize(("length", "expected"), [(2, [1, 1]), (3, [1, 1, 1]), (5, [1, 1, 1, 0, 0])])
 def test_fitting_a_length_cuts_or_pads(length, expected):
     assert sound.fit_length(np.ones(3, np.float32), length).tolist() == expected
+
+
+def test_a_song_moves_in_steps_and_its_notes_follow_each_other():
+    notes = sound.compose_song(np.random.default_rng(1), 6.0)
+    gaps = np.diff([note.start_s for note in notes])
+    assert len(notes) >= 5
+    assert 0.35 - 1e-3 <= gaps.min() <= gaps.max() <= 0.9 + 1e-3
+    assert np.abs(np.diff([note.degree for note in notes])).max() <= 2
+    assert notes[-1].start_s < 5.7
+
+
+def test_singing_holds_the_pitch_of_its_notes():
+    notes = [sound.Note(0.0, 0, 220.0), sound.Note(1.0, 4, 330.0)]
+    samples = sound.sing(notes, 2 * 48_000, 48_000)
+    for start, hz in ((0.2, 220.0), (1.2, 330.0)):
+        part = samples[round(start * 48_000) : round((start + 0.7) * 48_000)]
+        correlation = np.correlate(part[:12_000], part[:4_000], "valid")
+        period = 60 + int(np.argmax(correlation[60:400]))
+        assert 48_000 / period == pytest.approx(hz, rel=0.03)
+    assert np.abs(samples).max() < 1.0
+
+
+def test_wind_is_low_and_has_no_onset():
+    samples = sound.wind(np.random.default_rng(2), 4 * 48_000, 48_000)
+    power = np.abs(np.fft.rfft(samples)) ** 2
+    hz = np.fft.rfftfreq(len(samples), 1 / 48_000)
+    assert power[hz < 1000].sum() > 0.8 * power.sum()
+    level = np.sqrt((samples.reshape(-1, 4800) ** 2).mean(axis=1))
+    assert np.abs(np.diff(np.log(level))).max() < np.log(1.5)
