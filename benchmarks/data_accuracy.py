@@ -3,8 +3,8 @@ what came out is in `data_accuracy.md`.
 
 Generates the labelled corpus (recipe `labelled`), curates it with `nava data curate`, and compares every record with
 the truth, each figure with n and a 95 % interval. Writes `data_accuracy.json` and `data_accuracy_table.md` into
-`benchmarks/results`. Command: `python benchmarks/data_accuracy.py --seeds 0 1` (what is complete in `--work` is not done
-again). `--curated DIR --labels DIR` scores a curated folder that is there already; `--real-media` curates the clips
+`benchmarks/results`. Command: `python benchmarks/data_accuracy.py --seeds 0 1` (what is complete in `--work` is not
+done again). `--curated DIR --labels DIR` scores a curated folder that is there already; `--real-media` curates the clips
 that installed packages carry, and only lists what became of them. Ends with 1 if a promise is broken.
 """
 
