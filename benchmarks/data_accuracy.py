@@ -1,11 +1,11 @@
-"""Claim: curation finds cuts, subtitles, copies, offsets and broken files as often as it promises. What is measured and
-what came out is in `data_accuracy.md`.
+"""Claim: curation finds cuts, subtitles, copies, offsets and broken files as often as it promises. What is measured
+and what came out is in `data_accuracy.md`.
 
 Generates the labelled corpus (recipe `labelled`), curates it with `nava data curate`, and compares every record with
 the truth, each figure with n and a 95 % interval. Writes `data_accuracy.json` and `data_accuracy_table.md` into
 `benchmarks/results`. Command: `python benchmarks/data_accuracy.py --seeds 0 1` (what is complete in `--work` is not
-done again). `--curated DIR --labels DIR` scores a curated folder that is there already; `--real-media` curates the clips
-that installed packages carry, and only lists what became of them. Ends with 1 if a promise is broken.
+done again). `--curated DIR --labels DIR` scores a curated folder that is there already; `--real-media` curates the
+clips that installed packages carry, and only lists what became of them. Ends with 1 if a promise is broken.
 """
 
 import argparse
