@@ -21,6 +21,7 @@ from nava.artifacts.clip_manifest import MANIFEST_NAME, SCHEMA
 from nava.artifacts.corpus_version import RECORD_NAME, CorpusVersion, parse_corpus_version
 from nava.artifacts.media_shard import INDEX_NAME, PackedFile, read_media_index, shard_path
 from nava.data.corpus.dvc_store import CLIPS_DIR, quiet, remote_settings
+from nava.data.corpus.forget_list import LIST_NAME, ForgetList
 from nava.data.corpus.history import VersionHistory, remote_tags
 from nava.data.corpus.packing import shards_of
 from nava.runtime.errors import InputError
@@ -73,6 +74,12 @@ class CorpusSnapshot:
     def media_by_path(self) -> dict[str, PackedFile]:
         """The same by path."""
         return {item.path: item for item in self.media}
+
+    def forget_list(self) -> ForgetList:
+        """Which sources the repository had to forget by then."""
+        with self._told():
+            there = self._filesystem.isfile(f"/{LIST_NAME}")
+            return ForgetList.parse(self._filesystem.cat_file(f"/{LIST_NAME}") if there else None)
 
     def read(self, path: str) -> bytes:
         """The bytes of one clip file, without its shard's others.
