@@ -1,7 +1,7 @@
 """Latent shards from clips: which clip goes where, one shard after the other or by several processes at once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -189,37 +189,45 @@ def describe_shard(
     facts = shard_facts(path, _content_key(plan, clips, encoders, config))
     if facts is None:
         raise NavaError(f"latent shard {path} is not finished")
+    entries: list[LatentEntry] = []
+    sha256, voices = sha256_file(path), 0
+    for entry, dropped, slots in zip(
+        describe_clips(plan, clips, encoders, config), facts["dropped_words"], facts["voice_slots"], strict=True
+    ):
+        known = {"shard_sha256": sha256, "dropped_words": dropped, "voice_row": voices, "voice_slots": tuple(slots)}
+        entries.append(replace(entry, **known))
+        voices += len(slots)
+    return entries
+
+
+def describe_clips(
+    plan: ShardPlan, clips: Sequence[ClipRow], encoders: Encoders, config: EncodingConfig
+) -> list[LatentEntry]:
+    """What is known of a shard's clips before they are encoded: all but the hash, the dropped words and the voices."""
     video_shape, audio_shape = clip_shapes(clips[0], encoders.codecs)
     shared: dict[str, Any] = {
         "bucket": plan.bucket,
         "split": plan.split,
         "shard": plan.path,
-        "shard_sha256": sha256_file(path),
+        "shard_sha256": "",
         "dtype": DTYPES[config.dtype],
         "video_shape": video_shape,
         "audio_shape": audio_shape,
         "text_shape": (encoders.text.rows, encoders.text.width),
         "seq_len": sequence_length(video_shape, audio_shape),
+        "dropped_words": 0,
         "voice_width": encoders.timbre.width if encoders.timbre else 0,
         **encoders.identities,
     }
-    entries: list[LatentEntry] = []
-    voices = 0
-    for row, clip in enumerate(clips):
-        slots = tuple(facts["voice_slots"][row])
-        entries.append(
-            LatentEntry(
-                clip_id=str(clip["clip_id"]),
-                modality=str(clip["modality"]),
-                row=row,
-                caption=text_of(clip, config.text),
-                dropped_words=facts["dropped_words"][row],
-                tags=tuple(clip["tags"] or ()),
-                subsets=tuple(clip.get("subsets") or ()),
-                voice_row=voices,
-                voice_slots=slots,
-                **shared,
-            )
+    return [
+        LatentEntry(
+            clip_id=str(clip["clip_id"]),
+            modality=str(clip["modality"]),
+            row=row,
+            caption=text_of(clip, config.text),
+            tags=tuple(clip["tags"] or ()),
+            subsets=tuple(clip.get("subsets") or ()),
+            **shared,
         )
-        voices += len(slots)
-    return entries
+        for row, clip in enumerate(clips)
+    ]

@@ -186,7 +186,7 @@ class LatentShards:
             list(ids),
             [entry.caption for entry in entries],
             tensors.get(VOICE),
-            voice_slots(entries),
+            voice_slots([entry.voice_slots for entry in entries], first.text_shape[0]),
         )
 
     def verify(self) -> None:
@@ -279,10 +279,10 @@ class _Locks:
             return self._known.setdefault(name, threading.Lock())
 
 
-def voice_slots(entries: Sequence[LatentEntry]) -> Tensor | None:
-    """The text row of each voice of a batch, clip * N + row; None without a voice."""
-    slots = [place * entry.text_shape[0] + row for place, entry in enumerate(entries) for row in entry.voice_slots]
-    return torch.tensor(slots) if slots else None
+def voice_slots(slots: Sequence[Sequence[int]], text_rows: int) -> Tensor | None:
+    """The text row of each voice of a batch, clip * N + row, from each clip's own rows; None without a voice."""
+    found = [place * text_rows + row for place, rows in enumerate(slots) for row in rows]
+    return torch.tensor(found) if found else None
 
 
 def plan_shards(clips: Mapping[str, tuple[str, str]], clips_per_shard: int | Mapping[str, int]) -> list[ShardPlan]:
