@@ -27,6 +27,7 @@ class CorpusVersion:
         git_revision: commit of the corpus repository.
         repository: folder or address of the corpus repository.
         remote_url: where DVC keeps the media.
+        git_url: the git repository that it was pushed to; empty if `repository` is the only one.
         counts: records `in`, `kept`, `dropped`, `failed`, `quarantined` of the curation it comes from.
         kept_by_split: kept clips per split, as `train/av`.
         counts_by_origin: the same counts and `sources`, for each origin. `sources.parquet` has them for each source.
@@ -48,6 +49,7 @@ class CorpusVersion:
     repository: str
     remote_url: str
     counts: dict[str, int]
+    git_url: str = ""
     kept_by_split: dict[str, int] = field(default_factory=dict)
     counts_by_origin: dict[str, dict[str, int]] = field(default_factory=dict)
     recipe: str = ""

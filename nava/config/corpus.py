@@ -18,7 +18,7 @@ class CorpusConfig:
 
     remote_url: str = ""  # empty: the folder corpus-remote of the run; or s3://bucket/prefix
     remote_endpoint_url: str = ""  # of an S3 service that is not AWS
-    # The git repository that several machines publish to; empty: the repository of this run only.
+    # The git repository that several machines publish to, with a remote that all of them reach; empty: this run's only.
     git_url: str = ""
     author_name: str = "nava-pipeline"
     author_email: str = "pipeline@nava.invalid"
@@ -32,6 +32,8 @@ class CorpusConfig:
         """Refuse values that no run could use. InputError names the setting and what it may be."""
         require_positive(self, "corpus", ("shard_mb",))
         require_one_of(self, "corpus", "on_forgotten", ("drop", "refuse"))
+        if self.git_url:
+            require(bool(self.remote_url), "corpus.remote_url", "", "a place that all who share corpus.git_url reach")
         for name in ("remote_url", "remote_endpoint_url", "git_url"):
             require(not has_credentials(getattr(self, name)), f"corpus.{name}", "(hidden)", "without credentials")
 

@@ -33,8 +33,12 @@ def render_corpus_diff(diff: Mapping[str, Any]) -> str:
         HTML text. All values are escaped. Long lists are cut, with the number of what is left out.
     """
     old, new = diff["old"], diff["new"]
-    numeric = [_numeric_view(shift) for shift in diff["numeric"]]
-    categories = [_category_view(shift) for shift in diff["categories"]]
+    numeric = [_numeric_view(shift) for shift in diff["numeric"] if shift["edges"]]
+    categories = [
+        _category_view(shift) for shift in diff["categories"] if {**shift["old"], **shift["new"]}.keys() - {""}
+    ]
+    shown = {view["shift"]["column"] for view in (*numeric, *categories)}
+    without = [shift["column"] for shift in (*diff["numeric"], *diff["categories"]) if shift["column"] not in shown]
     return render(
         "corpus_diff.html.j2",
         title=f"Corpus {old['version']} → {new['version']}",
@@ -53,7 +57,7 @@ def render_corpus_diff(diff: Mapping[str, Any]) -> str:
         words=_WORDS,
         numeric=sorted(numeric, key=lambda view: -(view["shift"]["psi"] or 0)),
         categories=sorted(categories, key=lambda view: -(view["shift"]["psi"] or 0)),
-        statistics=_STATISTICS,
+        without=without,
     )
 
 

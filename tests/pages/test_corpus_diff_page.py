@@ -60,7 +60,16 @@ def test_versions_counts_and_reasons_are_shown():
 def test_a_difference_without_anything_can_be_shown():
     page = text(render_corpus_diff(difference()))
     assert page.count("None.") == 5
-    assert "no measured column in common" in page
+    assert "No clip has a value in a column that both manifests have." in page
+
+
+def test_columns_without_values_are_named_and_not_drawn():
+    empty = {**numeric("motion", None), "edges": [], "old_share": [], "new_share": []}
+    nameless = {"column": "subsets", "old": {"": 4}, "new": {"": 5}, "psi": 0.0}
+    page = render_corpus_diff(difference(numeric=[empty], categories=[nameless], not_compared=["later"]))
+    assert "<h3>" not in page.split("Measured distributions")[1]
+    assert "No clip of either version has a value of: motion, subsets." in text(page)
+    assert "Not in both manifests: later." in text(page)
 
 
 def test_names_cannot_write_html():

@@ -136,11 +136,22 @@ class DvcStore:
         """Delete objects from the remote and then from the cache, where they are there."""
         from dvc.repo import Repo
 
+        hashes = list(hashes)
+        with self._told(), Repo(str(self.folder)) as dvc:
+            remote = dvc.cloud.get_remote_odb(_REMOTE)
+            for md5 in hashes:
+                if remote.exists(md5):
+                    remote.delete(md5)
+        self.delete_cached(hashes)
+
+    def delete_cached(self, hashes: Iterable[str]) -> None:
+        """Delete objects from the cache of this machine, where they are there."""
+        from dvc.repo import Repo
+
         with Repo(str(self.folder)) as dvc:
-            for database in (dvc.cloud.get_remote_odb(_REMOTE), dvc.cache.local):
-                for md5 in hashes:
-                    if database.exists(md5):
-                        database.delete(md5)
+            for md5 in hashes:
+                if dvc.cache.local.exists(md5):
+                    dvc.cache.local.delete(md5)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -110,16 +110,15 @@ def forget(
     """
     selector = SourceSelector.parse(source)
     corpus = CorpusRepository(Path(repository), config or CorpusConfig())
-    if not corpus.store.is_initialized():
+    if corpus.config.git_url:
+        with corpus.changing():
+            pass  # what others published is here now
+    elif not corpus.store.is_initialized():
         raise InputError(f"there is no corpus repository in {repository}")
     if dry_run:
         return _found(corpus, selector, reason)[0]
-    with corpus.changing() as newest:
-        report, entry = _found(corpus, selector, reason)
-        assert newest is not None
-        forget_list = corpus.forget_list().with_entry(entry)
-        version = _without(corpus, newest, entry, forget_list)
-    purged = purge_versions(corpus) if purge else {}
+    report, version = corpus.retried(lambda: _forget(corpus, selector, reason))
+    purged = corpus.retried(lambda: purge_versions(corpus)) if purge else {}
     return replace(
         report,
         new_version=version.version if version else "",
@@ -127,6 +126,15 @@ def forget(
         purged=purged,
         still_held_by=[item.version for item in report.occurrences if item.version not in purged],
     )
+
+
+def _forget(
+    corpus: CorpusRepository, selector: SourceSelector, reason: str
+) -> tuple[ForgetReport, CorpusVersion | None]:
+    with corpus.changing() as newest:
+        report, entry = _found(corpus, selector, reason)
+        assert newest is not None, "a source was found, so there is a version"
+        return report, _without(corpus, newest, entry, corpus.forget_list().with_entry(entry))
 
 
 def _found(corpus: CorpusRepository, selector: SourceSelector, reason: str) -> tuple[ForgetReport, ForgottenEntry]:

@@ -26,7 +26,8 @@ def purge(corpus: CorpusRepository) -> dict[str, list[str]]:
     """Delete what versions hold of the sources on the forget list; no version may be had from elsewhere afterwards.
 
     Objects that a version without these sources shares are left. The folders that steps checked such versions out to,
-    beside the repository, are deleted too.
+    beside the repository, are deleted too. Machines that publish to the same git repository lose them from their caches
+    at their next change; other copies are out of reach.
 
     Returns:
         DVC's hashes of the deleted objects by version, those of earlier purges included.

@@ -12,9 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, BinaryIO
-
-from dulwich import porcelain
+from typing import Any, BinaryIO, TypeVar
 
 from nava.artifacts.clip_manifest import MANIFEST_NAME
 from nava.artifacts.corpus_version import RECORD_NAME, CorpusVersion, parse_corpus_version, read_corpus_version
@@ -33,9 +31,16 @@ from nava.runtime.storage import atomic_folder, write_bytes, write_json
 CHECKOUTS_DIR = "corpus-checkouts"
 _COMMITTED = (TRACKED_FILE, RECORD_NAME, LIST_NAME, *CONFIG_FILES)
 _MEGABYTE = 1_000_000
+_ATTEMPTS = 10
+
+T = TypeVar("T")
 
 # Opens a file that no version has yet.
 OpenFile = Callable[[MediaFile], BinaryIO]
+
+
+class _OvertakenError(Exception):
+    """Another machine's change reached the shared git repository first."""
 
 
 class CorpusRepository:
@@ -84,6 +89,9 @@ class CorpusRepository:
             "clips_sha256": clips_sha256,
             "verdict_sha256": verdict_sha256,
         }
+        return self.retried(lambda: self._publish(clips, given))
+
+    def _publish(self, clips: Path, given: dict[str, str]) -> CorpusVersion:
         with self.changing() as parent:
             content = CorpusContent.of_folder(clips, parent.media_by_path if parent else {})
             forgotten = self.forget_list().covered(content.sources())
@@ -143,6 +151,15 @@ class CorpusRepository:
             snapshot.unpack(target)
         return target
 
+    def retried(self, change: Callable[[], T]) -> T:
+        """Make a change again, from what is there by then, when another machine's reached the git repository first."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return change()
+            except _OvertakenError:
+                continue
+        raise InputError(f"others kept publishing to {self.config.git_url} during {_ATTEMPTS} attempts; try again")
+
     @contextmanager
     def changing(self) -> Iterator[CorpusSnapshot | None]:
         """The newest version, while nobody else changes the repository; it is made if it is not there."""
@@ -183,6 +200,7 @@ class CorpusRepository:
             git_revision="",
             repository="",
             remote_url=self.config.remote_url,
+            git_url=self.config.git_url,
             media=_media_counts(plan),
             **facts,
         )
@@ -202,6 +220,11 @@ class CorpusRepository:
     def commit_list(self, name: str, message: str) -> None:
         """Commit a list of the repository (what is forgotten, what is purged), which makes no version."""
         self.history.commit([name], f"{message}\n")
+        self._share()
+
+    def _share(self, tag: str = "") -> None:
+        if self.config.git_url and not self.history.share(self.config.git_url, tag):
+            raise _OvertakenError
 
     def _write(self, content: CorpusContent, plan: PackingPlan, open_media: OpenMedia) -> None:
         """Put into the working copy what the version adds, and nothing else; finished shards are found again."""
@@ -231,6 +254,7 @@ class CorpusRepository:
     def _tag(self, commit: str) -> CorpusVersion:
         """The tag is the last word: it says that media, record and commit are there."""
         tag = self._next_tag()
+        self._share(tag)
         self.history.tag(tag, commit)
         return self._version(tag, commit)
 
@@ -246,9 +270,12 @@ class CorpusRepository:
         """The repository, complete: made aside and moved into place."""
         if not self.store.is_initialized():
             with atomic_folder(self.folder) as folder:
-                porcelain.init(str(folder))
+                VersionHistory(folder, "").initialize()
                 DvcStore(folder).initialize()
         self.history.remove_stale_locks()
+        if self.config.git_url:
+            self.history.follow(self.config.git_url)
+            self.store.delete_cached(md5 for objects in self.purged().values() for md5 in objects)
         if self.store.is_moving():
             self.store.move(self._all_objects())
             self.store.configure()
@@ -288,6 +315,8 @@ def publish(
 def checkout(handle: Handle) -> Path:
     """The folder with `clips.parquet` and `media/` of a corpus version; fetched once, then reused.
 
+    Where the repository's folder is not on this machine, as in a pod, the clips come from its git address.
+
     Raises:
         InputError: the repository is gone, or neither it nor its remote has the media.
     """
@@ -298,6 +327,10 @@ def checkout(handle: Handle) -> Path:
         return target
     repository = CorpusRepository(folder, CorpusConfig(remote_url=version.remote_url))
     if not repository.store.is_initialized():
+        if version.git_url:
+            with open_snapshot(version.git_url, version.git_revision) as snapshot:
+                snapshot.unpack(target)
+            return target
         raise InputError(
             f"the corpus repository {folder} of corpus {version.version} is gone; run the step 'version' again"
         )
