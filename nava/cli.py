@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nava.console.data_command import data
 from nava.console.generate_command import generate
 from nava.console.model_command import model
 from nava.runtime.errors import EXIT_FAILED, EXIT_WRONG_INPUT, NavaError
@@ -102,27 +103,6 @@ def compile_command(name: str, output: Path | None, require_digests: bool) -> No
 
 
 @main.group()
-def data() -> None:
-    """Media and corpora."""
-
-
-@data.command("synthetic")
-@click.option("--recipe", default="smoke", show_default=True, help="Whose section `synthetic` says how much.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to fill.")
-def synthetic_media(recipe: str, seed: int, output: Path) -> None:
-    """Generate seeded raw media with their true labels, as the demo does."""
-    from nava.config.composition import compose
-    from nava.config.synthetic import SyntheticConfig
-    from nava.data.synthetic.generate import generate
-    from nava.runtime.progress import Progress
-    from nava.runtime.step import typed_section
-
-    settings = typed_section(SyntheticConfig, compose(recipe).config["synthetic"])
-    click.echo(f"{generate(output, settings, seed, Progress())}: media; labels.jsonl beside it")
-
-
-@main.group()
 def config() -> None:
     """Recipes and settings."""
 
@@ -197,6 +177,7 @@ def serve(run_dir: Path, port: int) -> None:
     sys.exit(serve_champion(_existing(run_dir), port))
 
 
+main.add_command(data)
 main.add_command(model)
 main.add_command(generate)
 

@@ -19,6 +19,6 @@ def curate(run: dict, sources: dict) -> dict:
         "nava.data.curation.step.curate",
         name="curate",
         run=run,
-        sections=["curation"],
+        sections=["curation", "speech", "annotation"],
         inputs={"sources": sources},
     )

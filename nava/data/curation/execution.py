@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from nava.artifacts.clip_manifest import ClipRow, Reason
 from nava.config.curation import ExecutionConfig
 from nava.data.curation.stage import SourceRejectedError, SourceTask, Stage
-from nava.runtime.errors import NavaError
+from nava.runtime.errors import RunStoppedError
 from nava.runtime.storage import read_json, write_json
 
 _CLEARLY_LOST = "a stage gave back another number of tasks than it was given"
@@ -92,15 +92,15 @@ def run_stages(stages: Sequence[Stage], task: SourceTask) -> SourceTask:
     """Run stages on one task. What a stage stumbles over is the task's fault and becomes its record.
 
     Raises:
-        NavaError: the run cannot go on for any task.
+        RunStoppedError: no task can go on: a budget is spent, an endpoint refuses every request.
     """
     for stage in stages:
         started = time.process_time()
         before = {clip.row["clip_id"] for clip in task.clips}
         try:
             processed = stage.process([task])
-        except NavaError:
-            raise  # wrong settings, missing weights, a budget that is spent: the run's fault, not the task's
+        except RunStoppedError:
+            raise
         except SourceRejectedError as error:
             task.reject(error.reason, error.detail, stage.name)
         except Exception as error:

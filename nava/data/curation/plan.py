@@ -37,14 +37,16 @@ class CurationPlan:
 
     Attributes:
         curation, speech, annotation: sections of the configuration.
+        extra: further stages that look at clips, after ours; `nava.data.curation.nemo_adapter` makes some.
     """
 
     curation: CurationConfig
     speech: SpeechConfig
     annotation: AnnotationConfig
+    extra: Sequence[Stage] = ()
 
     def __post_init__(self) -> None:
-        self.look = look_stages(self.curation)
+        self.look = [*look_stages(self.curation), *self.extra]
         self.filters = FilterStage(self.curation.filters, self.curation.text)
         self.words: list[Stage] = [*speech_stages(self.speech), *annotation_stages(self.annotation)]
         check_stages([*self.look, self.filters, *self.words])
@@ -129,7 +131,7 @@ def look_stages(config: CurationConfig) -> list[Stage]:
         *cutting,
         PictureStage(clip, limits),
         SoundStage(config.scores.silence_dbfs),
-        SynchronyStage(clip, limits, config.scores.max_av_lag_s),
+        SynchronyStage(clip, limits, config.scores),
         SignatureStage(config.duplicates),
     ]
 

@@ -5,11 +5,11 @@ the record of the run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from nava.artifacts.clip_manifest import ClipRow, Reason, Status, count_reasons, count_statuses, write_clips
 from nava.artifacts.source_manifest import IgnoredFile, Source, write_sources
+from nava.config.composition import identity_values
 from nava.data.curation.curate import Curated
 from nava.data.curation.plan import CurationPlan, clip_quality
 from nava.data.duplicates.index import IndexedClip, write_index
@@ -77,5 +77,5 @@ def record(rows: Sequence[ClipRow], plan: CurationPlan) -> dict[str, object]:
         "sources": len({row["src_id"] for row in rows}),
         "stage_versions": plan.versions,
         "look_key": plan.look_key,
-        "config": {name: asdict(getattr(plan, name)) for name in ("curation", "speech", "annotation")},
+        "config": {name: identity_values(getattr(plan, name)) for name in ("curation", "speech", "annotation")},
     }

@@ -111,7 +111,7 @@ def read_sound(path: Path, rate_hz: int) -> Samples:
             except av.FFmpegError:
                 continue
             for frame in frames:
-                parts.extend((block.time, samples_of(block)) for block in resampler.resample(frame))  # type: ignore[arg-type]
+                parts.extend((block.time, samples_of(block)) for block in resampler.resample(frame))
         if parts:
             parts.extend((block.time, samples_of(block)) for block in resampler.resample(None))
     return join_audio(parts, rate_hz)

@@ -14,7 +14,7 @@ from nava.runtime.storage import read_json
 
 
 def account_rules(
-    folder: Path, rows: Sequence[Mapping[str, Any]], sources: Sequence[Source], config: ValidationConfig
+    folder: Path, rows: Sequence[Mapping[str, Any]], sources: Sequence[Source], config: ValidationConfig, earlier: bool
 ) -> list[RuleResult]:
     """What a suite over one table cannot say.
 
@@ -23,13 +23,14 @@ def account_rules(
         rows: its rows.
         sources: of the source manifest beside it.
         config: the gate's bounds.
+        earlier: clips were compared with earlier corpora too, so a keeper may lie there.
     """
     return [
         _share_rule(rows, config),
         _count_rule(folder, rows),
         _source_rule(rows, sources),
         _split_rule(rows),
-        _duplicate_rule(rows),
+        _duplicate_rule(rows, earlier),
         _media_rule(folder, rows),
     ]
 
@@ -71,12 +72,13 @@ def _split_rule(rows: Sequence[Mapping[str, Any]]) -> RuleResult:
     return RuleResult(words, not offending, f"{len(offending)} clips are", "none is", offending)
 
 
-def _duplicate_rule(rows: Sequence[Mapping[str, Any]]) -> RuleResult:
+def _duplicate_rule(rows: Sequence[Mapping[str, Any]], earlier: bool) -> RuleResult:
     """A duplicate points at a clip that was kept, here or in an earlier corpus, never at another duplicate."""
     status = {row["clip_id"]: row["status"] for row in rows}
     repeats = [row for row in rows if row["dup_of"] or row["drop_reason"] == Reason.NEAR_DUPLICATE]
+    elsewhere = Status.KEPT if earlier else None
     offending = [
-        row["clip_id"] for row in repeats if not row["dup_of"] or status.get(row["dup_of"], Status.KEPT) != Status.KEPT
+        row["clip_id"] for row in repeats if not row["dup_of"] or status.get(row["dup_of"], elsewhere) != Status.KEPT
     ]
     words = "accounts: every near-duplicate names a kept clip, never another duplicate"
     return RuleResult(words, not offending, f"{len(offending)} do not", "all do", offending)

@@ -12,7 +12,7 @@ from nava.config.curation import CurationConfig
 from nava.data.annotation.speech_denial import says_nobody_speaks
 from nava.data.curation.subsets import STAGE1, STAGE2, STAGE3
 from nava.data.curation.text import subtitle_boxes
-from nava.data.speech.tags import AUDIO_TAGS, SINGLE_SPEAKER
+from nava.data.speech.audio_tags import AudioTag
 
 SPEECH_START = "<S>"
 _CLOCK_S = 1e-3  # a span's times are single precision
@@ -29,7 +29,7 @@ def with_derived_columns(manifest: pd.DataFrame, curation: CurationConfig) -> pd
         "duration_off_s": _duration_off,
         "subtitles_left": lambda row: len(subtitle_boxes(_plain(row), curation.text)),
         "crop_outside": _crop_outside,
-        "foreign_audio_tags": lambda row: len(set(_list(row["audio_tags"])) - {str(tag) for tag in AUDIO_TAGS}),
+        "foreign_audio_tags": lambda row: len(set(_list(row["audio_tags"])) - {str(tag) for tag in AudioTag}),
         "speaker_tags_off": _speaker_tags_off,
         "spans_outside": _spans_outside,
         "spans_without_recognition": lambda row: len(_list(row["speech"])) if row["asr_backend"] == "none" else 0,
@@ -92,7 +92,7 @@ def _crop_outside(row: ClipRow) -> int:
 def _speaker_tags_off(row: ClipRow) -> int:
     if not _has(row["speakers"]):
         return 0
-    return int((str(SINGLE_SPEAKER) in _list(row["audio_tags"])) != (row["speakers"] == 1))
+    return int((str(AudioTag.SINGLE_SPEAKER) in _list(row["audio_tags"])) != (row["speakers"] == 1))
 
 
 def _spans_outside(row: ClipRow) -> int:

@@ -48,7 +48,7 @@ def judge(folder: Path, validation: ValidationConfig, curation: CurationConfig) 
         raise InputError(f"{folder} holds no curated clips: {error}; curate it again") from error
     import pandas as pd
 
-    rules = account_rules(folder, table.to_pylist(), sources, validation)
+    rules = account_rules(folder, table.to_pylist(), sources, validation, bool(curation.duplicates.against))
     columns = pd.DataFrame([asdict(source) for source in sources])
     rules += check([source_suite(columns), *clip_suites(table.to_pandas(), validation, curation)])
     return GateVerdict(GATE, all(rule.passed for rule in rules), rules)

@@ -9,7 +9,7 @@ from nava.conditioning.prompt import CAPTION_PATTERN
 from nava.config.curation import CurationConfig
 from nava.config.validation import ValidationConfig
 from nava.data.curation.subsets import STAGE1, STAGE2, STAGE3
-from nava.data.speech.tags import AUDIO_TAGS
+from nava.data.speech.audio_tags import AudioTag
 from nava.data.validation.derived import with_derived_columns
 from nava.data.validation.rules import (
     SHA256_PATTERN,
@@ -27,6 +27,8 @@ from nava.data.validation.rules import (
     unique,
 )
 
+# A prompt has several lines.
+_PROMPT_PATTERN = f"(?s){CAPTION_PATTERN}"
 _SUBSETS = (STAGE1, STAGE2, STAGE3)
 
 
@@ -172,7 +174,7 @@ def _duplicate_rules() -> list[Rule]:
 
 
 def _speech_rules() -> list[Rule]:
-    tags = ", ".join(str(tag) for tag in AUDIO_TAGS)
+    tags = ", ".join(str(tag) for tag in AudioTag)
     return [
         present("every kept clip has audio tags", "audio_tags"),
         equal(f"audio tags are of the list ({tags})", "foreign_audio_tags", 0),
@@ -191,7 +193,7 @@ def _caption_rules(validation: ValidationConfig) -> list[Rule]:
         present("every caption says what made it", "caption_backend"),
         lengths("captions are of a sensible length", "caption", low, high),
         matching("speech spans in captions are closed and not nested", "caption", CAPTION_PATTERN),
-        matching("speech spans in prompts are closed and not nested", "prompt", CAPTION_PATTERN),
+        matching("speech spans in prompts are closed and not nested", "prompt", _PROMPT_PATTERN),
         equal("captions have one span per utterance", "spans_off", 0),
         equal("no caption that says nobody speaks has a span", "silent_caption_with_span", 0),
     ]

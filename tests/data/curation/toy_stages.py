@@ -11,7 +11,7 @@ from typing import ClassVar
 from nava.artifacts.clip_manifest import Reason
 from nava.artifacts.source_manifest import Source
 from nava.data.curation.stage import Clip, ClipStage, SourceRejectedError, SourceTask, Stage, source_columns
-from nava.runtime.errors import InputError
+from nava.runtime.errors import RunStoppedError
 
 
 def source(name, size=1):
@@ -76,7 +76,7 @@ class TrapStage(Stage):
             if kind == "stumbles":
                 raise ValueError("not today")
             if kind == "hopeless":
-                raise InputError("weights are missing: put them there")
+                raise RunStoppedError("weights are missing: put them there")
             if kind == "rejected":
                 raise SourceRejectedError(Reason.DAMAGED, "by name")
             if kind == "hangs":
