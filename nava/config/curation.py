@@ -106,6 +106,8 @@ class ScoreConfig:
 
     silence_dbfs: float = -60.0  # a block of 20 ms below it is silence
     max_av_lag_s: float = 0.8  # largest offset of sound against picture that is looked for
+    synchrony: str = "block_xcorr"  # or a learned backend by the name of its entry point in the group `nava.synchrony`
+    synchrony_weights: str = ""  # path that such a backend is given
 
 
 @dataclass
