@@ -9,7 +9,7 @@ import os
 import re
 import uuid
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -49,6 +49,7 @@ class CorpusSnapshot:
     def __init__(self, filesystem: DVCFileSystem, version: CorpusVersion, place: str) -> None:
         self.version = version
         self._filesystem, self._place = filesystem, place
+        self._reader: tuple[str, BinaryIO] | None = None
 
     @cached_property
     def manifest(self) -> pa.Table:
@@ -90,12 +91,26 @@ class CorpusSnapshot:
         item = self.media_by_path.get(path)
         if item is None:
             raise InputError(f"corpus {self.version.version} has no file {path}")
-        with self.open_shard(item.shard) as shard:
+        with self._told():
+            shard = self._reader_of(item.shard)
             shard.seek(item.offset)
             data = shard.read(item.size_bytes)
         if sha256_bytes(data) != item.sha256:
             raise self._unavailable(f"{path} in shard {item.shard[:12]} is not what was committed")
         return data
+
+    def _reader_of(self, shard: str) -> BinaryIO:
+        """An open shard, kept for the next file: who reads files one by one mostly reads those of one shard."""
+        if self._reader is None or self._reader[0] != shard:
+            self.close()
+            self._reader = shard, self._filesystem.open(f"/{CLIPS_DIR}/{shard_path(shard)}", "rb")
+        return self._reader[1]
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._reader is not None:
+            self._reader[1].close()
+            self._reader = None
 
     @contextmanager
     def open_shard(self, shard: str) -> Iterator[BinaryIO]:
@@ -231,7 +246,9 @@ def open_snapshot(
     filesystem = _filesystem(place, revision, settings)
     try:
         with quiet():
-            yield CorpusSnapshot(filesystem, _record(filesystem, place, revision, remote_url), place)
+            snapshot = CorpusSnapshot(filesystem, _record(filesystem, place, revision, remote_url), place)
+            with closing(snapshot):
+                yield snapshot
     finally:
         filesystem.close()
 

@@ -15,9 +15,10 @@ from tests.data.corpus.corpus_repositories import curated, dropped, repository, 
 NAMES = [f"s{number:02d}" for number in range(4)]
 
 
-@pytest.fixture
-def corpus(tmp_path):
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
     """v1: s00-s03. v2: s01 has a new caption, a clip of s02 is dropped, s03 is undecodable, s04 and a clip are new."""
+    tmp_path = tmp_path_factory.mktemp("diff")
     corpus = repository(tmp_path / "run/corpus")
     corpus.publish(curated(tmp_path / "one", NAMES, others=[dropped(source("s00"), 9)], sharpness=0.5))
     clips = curated(tmp_path / "two", [*NAMES[:3], "s04"], clips_each=3, sharpness=0.5, stage_versions={"text": "2"})
@@ -34,6 +35,12 @@ def corpus(tmp_path):
     write_clips(clips, [*rows, later, *reasons])
     corpus.publish(clips, recipe="other")
     return corpus
+
+
+@pytest.fixture
+def corpus(published, tmp_path):
+    shutil.copytree(published.folder.parent, tmp_path / "run")
+    return repository(tmp_path / "run/corpus")
 
 
 def reasons(moves):

@@ -21,12 +21,19 @@ NAMES = [f"s{number:02d}" for number in range(8)]
 GONE = source("s03")
 
 
-@pytest.fixture
-def corpus(tmp_path):
-    corpus = repository(tmp_path / "run/corpus")
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A run with one version, and the clips that it was made of; tests take copies, since publishing takes longer."""
+    folder = tmp_path_factory.mktemp("forget")
     others = [dropped(GONE, 9), dropped(source("s04"), 9)]
-    corpus.publish(curated(tmp_path / "one", NAMES, others=others), recipe="demo")
-    return corpus
+    repository(folder / "run/corpus").publish(curated(folder / "one", NAMES, others=others), recipe="demo")
+    return folder
+
+
+@pytest.fixture
+def corpus(published, tmp_path):
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)
+    return repository(tmp_path / "run/corpus")
 
 
 def ids(table):

@@ -22,21 +22,22 @@ from tests.data.corpus.corpus_repositories import curated, git, repository, sour
 NAMES = [f"s{number:02d}" for number in range(6)]
 
 
-@pytest.fixture
-def published(tmp_path):
-    """A repository with two versions, a bare clone of its git side, and its remote."""
-    corpus = repository(tmp_path / "run/corpus")
-    corpus.publish(curated(tmp_path / "one", NAMES[:4]))
-    corpus.publish(curated(tmp_path / "two", NAMES))
-    git(tmp_path, "clone", "-q", "--bare", str(corpus.folder), str(tmp_path / "git/corpus.git"))
-    return corpus
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """What a publishing machine leaves elsewhere: the git side of two versions, and their remote."""
+    folder = tmp_path_factory.mktemp("pull")
+    corpus = repository(folder / "run/corpus")
+    corpus.publish(curated(folder / "one", NAMES[:4]))
+    corpus.publish(curated(folder / "two", NAMES))
+    git(folder, "clone", "-q", "--bare", str(corpus.folder), str(folder / "left/git/corpus.git"))
+    shutil.move(corpus.remote_url, folder / "left/remote")
+    return folder / "left"
 
 
 @pytest.fixture
 def address(published, tmp_path):
-    """The git address, with nothing else of the publishing machine but the remote."""
-    shutil.move(published.remote_url, tmp_path / "remote")
-    shutil.rmtree(published.folder)
+    """The git address of a copy of it."""
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)
     return str(tmp_path / "git/corpus.git")
 
 
