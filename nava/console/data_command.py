@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
-from nava.runtime.errors import EXIT_GATE_FAILED, InputError
-
-if TYPE_CHECKING:
-    from nava.config.composition import ResolvedConfig
-
-C = TypeVar("C")
-FOLDER = click.Path(path_type=Path, file_okay=False)
-RECIPE = click.option("--recipe", default="demo", show_default=True, help="See `nava config recipes`.")
-CURATED = click.argument("folder", type=FOLDER)
+from nava.console import corpus_command
+from nava.console.data_settings import CURATED, FOLDER, RECIPE, composed, existing, require_passed, section
+from nava.runtime.errors import InputError
 
 
 @click.group()
@@ -34,7 +28,7 @@ def synthetic_media(recipe: str, seed: int, output: Path) -> None:
     from nava.data.synthetic.generate import generate
     from nava.runtime.progress import Progress
 
-    settings = _section(_compose(recipe, ()), SyntheticConfig)
+    settings = section(composed(recipe, ()), SyntheticConfig)
     click.echo(f"{generate(output, settings, seed, Progress())}: media; labels.jsonl beside it")
 
 
@@ -77,12 +71,12 @@ def curate(
     settings += [f"source.origin={_quoted(origin)}"] if origin else []
     settings += [f"curation.execution.executor={executor}"] if executor else []
     settings += [f"curation.execution.workers={workers}"] if workers else []
-    resolved = _compose(recipe, settings)
+    resolved = composed(recipe, settings)
     plan = CurationPlan(
-        _section(resolved, CurationConfig), _section(resolved, SpeechConfig), _section(resolved, AnnotationConfig)
+        section(resolved, CurationConfig), section(resolved, SpeechConfig), section(resolved, AnnotationConfig)
     )
     curation = FolderCuration(plan, out.resolve(), Progress(bar=sys.stderr.isatty()), click.echo)
-    curated: Curated = curation.run(_section(resolved, SourceConfig))
+    curated: Curated = curation.run(section(resolved, SourceConfig))
     for line in account_lines(curated.rows):
         click.echo(line)
     click.echo(f"{out}/clips.parquet: every record; next: nava data validate {out}")
@@ -97,31 +91,43 @@ def validate(folder: Path, recipe: str, overrides: tuple[str, ...]) -> None:
 
     Writes FOLDER/gate/verdict.html. Exit codes: 0 passed, 2 wrong input, 3 a rule does not hold.
     """
-    from nava.artifacts.gate_verdict import PAGE_FILE, write_verdict
-    from nava.config.curation import CurationConfig
-    from nava.config.validation import ValidationConfig
-    from nava.data.validation.step import judge
-
-    resolved = _compose(recipe, overrides)
-    verdict = judge(folder.resolve(), _section(resolved, ValidationConfig), _section(resolved, CurationConfig))
-    write_verdict(folder / "gate", verdict, title="Data gate")
-    click.echo(f"{sum(bool(rule.passed) for rule in verdict.rules)} of {len(verdict.rules)} rules hold")
-    click.echo(f"{folder}/gate/{PAGE_FILE}: every rule, what was seen, and the records that break it")
-    if not verdict.passed:
-        click.echo(f"nava: {verdict.message()}", err=True)
-        sys.exit(EXIT_GATE_FAILED)
+    require_passed(folder, recipe, overrides)
 
 
-def _compose(recipe: str, overrides: tuple[str, ...] | list[str]) -> ResolvedConfig:
-    from nava.config.composition import compose
+@data.command("encode")
+@CURATED
+@click.option("--out", "-o", required=True, type=FOLDER, help="Folder of the latent shards.")
+@RECIPE
+@click.option("--seed", default=0, show_default=True)
+@click.argument("overrides", nargs=-1)
+def encode(folder: Path, out: Path, recipe: str, seed: int, overrides: tuple[str, ...]) -> None:
+    """Encode the kept clips of a curated or pulled FOLDER into latent shards, once, ahead of training."""
+    from nava.config.conditioning import ConditioningConfig
+    from nava.config.encoding import EncodingConfig
+    from nava.config.latents import LatentsConfig
+    from nava.data.encoding import Encoding, encode_clips
+    from nava.runtime.progress import Progress
 
-    return compose(recipe, list(overrides))
+    resolved = composed(recipe, overrides)
+    sections = (section(resolved, schema) for schema in (LatentsConfig, ConditioningConfig, EncodingConfig))
+    latents, conditioning, config = sections
+    progress = Progress(bar=sys.stderr.isatty())
+    encoding = Encoding(latents, conditioning, config, seed, progress, click.echo)  # type: ignore[arg-type]
+    facts = encode_clips(existing(folder, "clips.parquet"), out.resolve(), encoding)
+    click.echo(f"{out}: {facts['clips']} clips in {facts['shards']} shards, {facts['by_split']}")
 
 
-def _section(resolved: ResolvedConfig, schema: type[C]) -> C:
-    from nava.runtime.step import section_name, typed_section
+@data.command("export")
+@click.argument("shards", type=FOLDER)
+@click.option("--out", "-o", required=True, type=FOLDER)
+@click.option("--split", type=click.Choice(["train", "heldout"]), help="Only one split.")
+def export(shards: Path, out: Path, split: str | None) -> None:
+    """Export latent SHARDS as WebDataset tar files."""
+    from nava.data.loader.webdataset import export_webdataset
+    from nava.data.shards import LatentShards
 
-    return typed_section(schema, resolved.config[section_name(schema)])
+    tars = export_webdataset(LatentShards(existing(shards, "index.parquet")), out, split)
+    click.echo(f"{out}: {len(tars)} tar files")
 
 
 def _local(source: str) -> str:
@@ -138,3 +144,7 @@ def _quoted(value: Any) -> str:
     """A value that Hydra's grammar takes as one string, whatever is in it."""
     text = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
+
+
+for command in corpus_command.COMMANDS:
+    data.add_command(command)

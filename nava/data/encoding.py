@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from nava.config.conditioning import ConditioningConfig
 from nava.config.encoding import EncodingConfig
 from nava.config.latents import LatentsConfig
 from nava.runtime.handle import Handle
+from nava.runtime.progress import Progress
 from nava.runtime.step import KEY_DIGITS, Step
 from nava.runtime.storage import is_part
 
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
     from nava.artifacts.latent_shard import LatentEntry
     from nava.data.clip_encoder import Corpus, Encoders
     from nava.data.shards import ShardPlan
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the latents of a corpus depend on, and whom to tell how far it is."""
+
+    latents: LatentsConfig
+    conditioning: ConditioningConfig
+    config: EncodingConfig
+    seed: int
+    progress: Progress
+    log: Callable[[str], None]
 
 
 def encode(step: Step, corpus: Handle) -> Handle:
@@ -37,68 +51,80 @@ def encode(step: Step, corpus: Handle) -> Handle:
     Raises:
         InputError: no usable clip, a clip that the codecs cannot encode, or media that differ from their manifest.
     """
+    from nava.data.corpus.repository import checkout
+
+    folder = step.run_dir / "shards" / step.key[:KEY_DIGITS]
+    sections = (step.section(LatentsConfig), step.section(ConditioningConfig), step.section(EncodingConfig))
+    encoding = Encoding(*sections, step.seed, step.progress, step.log)
+    facts = encode_clips(checkout(corpus.require("corpus_version")), folder, encoding)
+    return Handle.of_path("latent_shards", folder, **facts)
+
+
+def encode_clips(clips_folder: Path, folder: Path, encoding: Encoding) -> dict[str, object]:
+    """Encode the kept clips of a curated or checked-out folder into shards in ``folder``; returns facts for people.
+
+    Raises:
+        InputError: see ``encode``.
+    """
     import torch
 
+    from nava.artifacts.clip_manifest import kept_rows
     from nava.artifacts.latent_shard import CODEC_FOLDER, write_index, write_reconstruction
     from nava.data import clip_encoder, shard_encoder
 
-    corpus.require("corpus_version")
-    latents, config = step.section(LatentsConfig), step.section(EncodingConfig)
-    folder = step.run_dir / "shards" / step.key[:KEY_DIGITS]
+    config, latents, seed = encoding.config, encoding.latents, encoding.seed
     _remove_parts(folder)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:
-        clips = _kept_clips(corpus, config.decode_workers)
+        clips = clip_encoder.Corpus(clips_folder, kept_rows(clips_folder), config.decode_workers)
         ready = (folder / CODEC_FOLDER).is_dir()
-        step.log("codecs found from an earlier attempt" if ready else "fitting the codecs on training clips")
-        encoders = clip_encoder.fitted_encoders(folder, clips, latents, step.section(ConditioningConfig), step.seed)
+        encoding.log("codecs found from an earlier attempt" if ready else "fitting the codecs on training clips")
+        encoders = clip_encoder.fitted_encoders(folder, clips, latents, encoding.conditioning, seed)
         plans = shard_encoder.plan_corpus(clips, encoders, config)
-        for _ in step.progress(_written(step, folder, plans, clips, encoders), len(plans), "latent shards"):
+        for _ in encoding.progress(_written(encoding, folder, plans, clips, encoders), len(plans), "latent shards"):
             pass
         entries = [
             entry for plan in plans for entry in shard_encoder.encode_shard(folder, plan, clips, encoders, config)
         ]
-        report = clip_encoder.measure_reconstruction(clips, encoders.codecs, config.reconstruction_clips, step.seed)
+        report = clip_encoder.measure_reconstruction(clips, encoders.codecs, config.reconstruction_clips, seed)
     finally:
         torch.set_num_threads(threads)
     write_reconstruction(folder, report)
     write_index(folder, entries)
-    facts = {"shards": len(plans), "reconstruction": report} | _account(step, clips, entries, encoders)
-    return Handle.of_path("latent_shards", folder, **facts)
+    facts = _account(encoding.log, clips, entries, encoders)
+    return {"shards": len(plans), "reconstruction": report} | facts
 
 
 def _written(
-    step: Step, folder: Path, plans: Sequence[ShardPlan], clips: Corpus, encoders: Encoders
+    encoding: Encoding, folder: Path, plans: Sequence[ShardPlan], clips: Corpus, encoders: Encoders
 ) -> Iterator[ShardPlan]:
     """The shards as they are written, by this process or by several."""
     from nava.data import shard_encoder
 
-    config = step.section(EncodingConfig)
+    config = encoding.config
     if config.workers == 1:
         for plan in plans:
             shard_encoder.encode_shard(folder, plan, clips, encoders, config)
             yield plan
         return
-    job = shard_encoder.EncodingJob(
-        folder, clips.folder, step.section(LatentsConfig), step.section(ConditioningConfig), config
-    )
+    job = shard_encoder.EncodingJob(folder, clips.folder, encoding.latents, encoding.conditioning, config)
     yield from shard_encoder.encode_in_processes(job, plans, clips)
 
 
-def _account(step: Step, clips: Corpus, entries: Sequence[LatentEntry], encoders: Encoders) -> dict[str, object]:
+def _account(
+    log: Callable[[str], None], clips: Corpus, entries: Sequence[LatentEntry], encoders: Encoders
+) -> dict[str, object]:
     """Counts for the handle; what was cut or left out is said in the log as well."""
     cut = sum(entry.dropped_words > 0 for entry in entries)
     if cut:
-        step.log(f"{cut} captions are longer than {encoders.text.rows} words; the text encoder ignores what follows")
+        log(f"{cut} captions are longer than {encoders.text.rows} words; the text encoder ignores what follows")
     speaking = {str(clip["clip_id"]) for clip in clips.clips if clip.get("speech")}
     voiced = sum(bool(entry.voice_slots) for entry in entries)
     if encoders.timbre is None and speaking:
-        step.log(
-            f"{len(speaking)} clips have speech; their voices are not encoded: conditioning.timbre_encoder is none"
-        )
+        log(f"{len(speaking)} clips have speech; their voices are not encoded: conditioning.timbre_encoder is none")
     elif without := sum(entry.clip_id in speaking and not entry.voice_slots for entry in entries):
-        step.log(f"{without} of {len(speaking)} clips with speech have no voices: their text does not mark that speech")
+        log(f"{without} of {len(speaking)} clips with speech have no voices: their text does not mark that speech")
     return {
         "clips": len(entries),
         "by_split": dict(sorted(Counter(f"{entry.split}/{entry.modality}" for entry in entries).items())),
@@ -116,12 +142,3 @@ def _remove_parts(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def _kept_clips(corpus: Handle, decode_workers: int) -> Corpus:
-    from nava.artifacts.clip_manifest import kept_rows
-    from nava.data.clip_encoder import Corpus
-    from nava.data.corpus.repository import checkout
-
-    folder = checkout(corpus)
-    return Corpus(folder, kept_rows(folder), decode_workers)

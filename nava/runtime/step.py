@@ -78,6 +78,7 @@ class Step:
         run_dir: root of the run, shared with other steps.
         run_id: the run that asked for this step.
         key: the step's identity; empty while it is being computed.
+        recipe: name of the recipe of the run, for people; no part of the identity.
         sections: the slices of configuration it declared, by section name.
         seed: the run's seed, for a step that declared that it reads it; KeyError for the others.
         progress: wraps an iterable and reports.
@@ -89,6 +90,7 @@ class Step:
     sections: dict[str, Any]
     seed: _DeclaredSeed = _DeclaredSeed()
     key: str = ""
+    recipe: str = ""
     workdir: Path = Path()
     progress: Progress = field(default_factory=Progress)
 
@@ -235,7 +237,8 @@ class _StepCall:
         config = resolved["config"]
         slices = {section: config[section] for section in sections}
         seed = int(config["seed"]) if self.seeded else None
-        return Step(self.name, Path(self.reference.run_dir), self.reference.run_id, slices, seed)
+        recipe = str(resolved.get("recipe", ""))
+        return Step(self.name, Path(self.reference.run_dir), self.reference.run_id, slices, seed, recipe=recipe)
 
     def _key(
         self, resolved: dict[str, Any], sections: tuple[str, ...], handles: dict[str, Handle | None], extra: str

@@ -47,6 +47,8 @@ class CorpusRepository:
     """A corpus repository in `folder`; made when it is first published to."""
 
     def __init__(self, folder: Path, config: CorpusConfig) -> None:
+        # git and DVC see paths from places of their own.
+        folder = folder.resolve()
         self.folder = folder
         self.config = config
         self.store = DvcStore(folder, config.remote_url, config.remote_endpoint_url)
@@ -302,14 +304,21 @@ class CorpusRepository:
 
 
 def publish(
-    repository: str | Path, clips: str | Path, config: CorpusConfig | None = None, *, recipe: str = ""
+    repository: str | Path,
+    clips: str | Path,
+    config: CorpusConfig | None = None,
+    *,
+    recipe: str = "",
+    config_sha256: str = "",
 ) -> CorpusVersion:
     """Make a curated folder a version of the repository in a folder; what `nava data version` calls.
 
     Raises:
         InputError: see `CorpusRepository.publish`.
     """
-    return CorpusRepository(Path(repository), config or CorpusConfig()).publish(Path(clips), recipe=recipe)
+    return CorpusRepository(Path(repository), config or CorpusConfig()).publish(
+        Path(clips), recipe=recipe, config_sha256=config_sha256
+    )
 
 
 def checkout(handle: Handle) -> Path:

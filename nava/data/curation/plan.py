@@ -59,6 +59,11 @@ class CurationPlan:
         stages = [*self.look, self.filters, *self.words]
         return stage_versions(stages) | {DUPLICATES: DUPLICATES_VERSION} | last
 
+    @property
+    def config_sha256(self) -> str:
+        """Hash of every setting that can change the result."""
+        return sha256_json([identity_values(part) for part in (self.curation, self.speech, self.annotation)])
+
     def _look_key(self) -> str:
         """Identity of what is measured. Thresholds of filters, duplicates and subsets are not part of it: they may move
         without measuring again.

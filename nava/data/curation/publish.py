@@ -77,5 +77,6 @@ def record(rows: Sequence[ClipRow], plan: CurationPlan) -> dict[str, object]:
         "sources": len({row["src_id"] for row in rows}),
         "stage_versions": plan.versions,
         "look_key": plan.look_key,
+        "config_sha256": plan.config_sha256,
         "config": {name: identity_values(getattr(plan, name)) for name in ("curation", "speech", "annotation")},
     }

@@ -42,7 +42,8 @@ def curate(step: Step, sources: Handle) -> Handle:
         publish(curated, plan, folder, manifest, read_ignored(sources.path))
     for line in account_lines(curated.rows):
         step.log(line)
-    return Handle.of_path("clips", target, **facts(curated.rows))
+    made_by = {"recipe": step.recipe, "config_sha256": plan.config_sha256}
+    return Handle.of_path("clips", target, **facts(curated.rows), **made_by)
 
 
 def account_lines(rows: Sequence[ClipRow]) -> list[str]:
