@@ -159,11 +159,15 @@ def _groups(clips: Sequence[Clip]) -> dict[str, str]:
 
 
 def score_synchrony(corpus: Corpus) -> list[Score]:
-    """Offsets of clips that show talk, dialogue or impacts and whose sound and picture are whole."""
+    """Offsets of clips that show talk, dialogue or impacts and whose sound and picture are whole; copies are not
+    counted again, nor scenes too short for a clip."""
     clips = [
         clip
         for clip in corpus.clips()
-        if clip.shot.kind in SYNCHRONOUS_KINDS and clip.label.defect not in SOUND_DEFECTS
+        if clip.shot.kind in SYNCHRONOUS_KINDS
+        and clip.label.defect not in SOUND_DEFECTS
+        and not clip.label.duplicate_of
+        and _ending(clip.row) != "too_short"
     ]
     confident, near = defaultdict(list), defaultdict(list)
     shifted: list[tuple[bool, str]] = []

@@ -16,6 +16,7 @@ from nava.data.synthetic.plan import FRAME_RATES, FilePlan, ShotPlan
 from nava.data.synthetic.sound import PITCHES_HZ
 from nava.runtime.errors import InputError
 
+CASES_VERSION = 2
 RANDOM_STREAM = 2  # of numpy's SeedSequence: 0 plans the corpus, 1 renders it
 COPIES = ("rescaled", "recompressed", "brightened", "cropped", "mirrored", "with_logo")
 FORMS = ("variable_rate", "rotated", "surround", "odd_size", "long_gop", "mov", "mkv", "webm")
@@ -47,6 +48,10 @@ class CasePlan(FilePlan):
     case: str = ""
     form: str = ""
     joins: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field that the file's bytes depend on, and the versions of what renders it."""
+        return super().to_json() | {"cases_version": CASES_VERSION}
 
 
 def plan_cases(config: SyntheticConfig, seed: int) -> list[CasePlan]:

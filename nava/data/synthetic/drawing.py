@@ -100,13 +100,13 @@ def room(stage: Stage, rng: np.random.Generator) -> FloatArray:
 
 
 def landscape(stage: Stage, width: int, rng: np.random.Generator) -> FloatArray:
-    """A textured view (H, `width`, 3), 0 to 255: rough at every scale, as photographs are."""
+    """A textured view (H, `width`, 3), 0 to 255: rough at every scale down to two pixels, as photographs are."""
     height = stage.height
     relief = np.zeros((height, width), np.float32)
-    for octave in range(1, 7):
+    for octave in range(1, round(np.log2(height))):
         grid = rng.standard_normal((1 + 2**octave, 1 + 2**octave * width // height)).astype(np.float32)
         grown = Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC)
-        relief += np.asarray(grown) / 1.7**octave
+        relief += np.asarray(grown) / 1.2**octave
     relief = np.clip((relief - relief.mean()) / (4.0 * relief.std()) + 0.5, 0.0, 1.0)
     low, high = rng.uniform(10, 70, 3), rng.uniform(120, 230, 3)
     return np.asarray(low + (high - low) * relief[..., None], dtype=np.float32)
