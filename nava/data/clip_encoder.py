@@ -87,7 +87,7 @@ class Corpus:
 
     def _video(self, clip: ClipRow) -> Tensor:
         path = self.folder / str(clip["video_path"])
-        video_THWC = read_video(path)
+        video_THWC = torch.from_numpy(read_video(path))
         wanted = (clip["n_frames"], clip["height"], clip["width"], 3)
         if tuple(video_THWC.shape) != wanted:
             raise InputError(
@@ -98,7 +98,7 @@ class Corpus:
 
     def _sound(self, clip: ClipRow, sample_rate_hz: int) -> Tensor:
         path = self.folder / str(clip["audio_path"])
-        samples_N = read_wav(path, sample_rate_hz)
+        samples_N = torch.from_numpy(read_wav(path, sample_rate_hz))
         if len(samples_N) != clip["n_samples_16k"]:
             raise InputError(
                 f"clip {clip['clip_id']}: {path} holds {len(samples_N)} samples, the manifest says "

@@ -1,12 +1,14 @@
-"""Reading the media of kept clips: H.264 MP4 for the picture, 16-bit mono WAV for the sound."""
+"""Reading the media of clips: H.264 MP4 for the picture, 16-bit mono WAV for the sound.
+
+Arrays, not tensors: most workers of curation never need torch, whose import takes seconds.
+"""
 
 import wave
 from pathlib import Path
 
 import av
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
 from nava.runtime.errors import InputError
 
@@ -14,7 +16,7 @@ PCM16_BYTES = 2
 PCM16_PEAK = 32_768.0
 
 
-def read_video(path: Path) -> Tensor:
+def read_video(path: Path) -> npt.NDArray[np.uint8]:
     """All frames as uint8 RGB [T, H, W, 3].
 
     Raises:
@@ -30,10 +32,10 @@ def read_video(path: Path) -> Tensor:
         raise _damaged(path, str(error)) from error
     if not frames:
         raise _damaged(path, "it has no frame")
-    return torch.from_numpy(np.stack(frames))
+    return np.stack(frames).astype(np.uint8, copy=False)
 
 
-def read_wav(path: Path, sample_rate_hz: int) -> Tensor:
+def read_wav(path: Path, sample_rate_hz: int) -> npt.NDArray[np.float32]:
     """Samples of a mono 16-bit WAV file as float32 [N] in [-1, 1).
 
     Raises:
@@ -54,7 +56,7 @@ def read_wav(path: Path, sample_rate_hz: int) -> Tensor:
         )
     if len(data) != promised * PCM16_BYTES:
         raise _damaged(path, f"{len(data) // PCM16_BYTES} of {promised} samples are there")
-    return torch.from_numpy(np.frombuffer(data, dtype="<i2").astype(np.float32) / PCM16_PEAK)
+    return np.asarray(np.frombuffer(data, dtype="<i2").astype(np.float32) / PCM16_PEAK, np.float32)
 
 
 def _damaged(path: Path, problem: str) -> InputError:

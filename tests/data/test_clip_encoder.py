@@ -212,7 +212,7 @@ def test_reads_come_in_order_beyond_the_window(corpus: Corpus, monkeypatch: pyte
     sounds = list(corpus.sounds(clips, 16_000))
     assert len(sounds) == len(clips) == 6
     for clip, sound in zip(clips, sounds, strict=True):
-        assert torch.equal(sound, read_wav(corpus.folder / clip["audio_path"], 16_000))
+        assert torch.equal(sound, torch.from_numpy(read_wav(corpus.folder / clip["audio_path"], 16_000)))
 
 
 def test_the_sample_for_fitting_follows_the_seed(corpus: Corpus) -> None:

@@ -15,7 +15,7 @@ from tests.latents.flash_clips import draw_flash
 def test_video_is_read_whole_and_close_to_what_was_encoded(tmp_path: Path) -> None:
     clip = draw_flash(3)
     write_silent_mp4(tmp_path / "clip.mp4", clip.video_THWC.numpy())
-    video = read_video(tmp_path / "clip.mp4")
+    video = torch.from_numpy(read_video(tmp_path / "clip.mp4"))
     assert video.shape == (49, 64, 64, 3)
     assert video.dtype == torch.uint8
     brightness, expected = (frames.float().amax(-1).mean((1, 2)) for frames in (video, clip.video_THWC))
@@ -25,7 +25,7 @@ def test_video_is_read_whole_and_close_to_what_was_encoded(tmp_path: Path) -> No
 def test_samples_are_exact(tmp_path: Path) -> None:
     samples = np.linspace(-1, 1, 33_280, dtype=np.float32)
     write_wav(tmp_path / "clip.wav", samples)
-    read = read_wav(tmp_path / "clip.wav", 16_000)
+    read = torch.from_numpy(read_wav(tmp_path / "clip.wav", 16_000))
     assert read.shape == (33_280,)
     assert read.dtype == torch.float32
     assert (read - torch.from_numpy(samples)).abs().max() < 1e-4

@@ -27,7 +27,7 @@ def picture_parts(folder: Path, row: ClipRow, config: EndpointConfig) -> list[st
     path = folder / row["video_path"]
     if config.picture_input == "video":
         return [Media(MediaKind.VIDEO, "video/mp4", path.read_bytes())]
-    frames_THWC = read_video(path).numpy()
+    frames_THWC = read_video(path)
     parts: list[str | Media] = []
     for number in frame_numbers(len(frames_THWC), config.frames):
         parts += [f"At {number / row['fps']:.2f} s:", _jpeg(frames_THWC[number])]

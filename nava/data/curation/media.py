@@ -104,8 +104,8 @@ def clip_media(task: SourceTask, clip: Clip) -> ClipMedia:
 
 def _read(folder: Path, row: ClipRow) -> ClipMedia:
     video_path = row.get("video_path")
-    frames_THWC = read_video(folder / video_path).numpy() if video_path else None
-    return ClipMedia(frames_THWC, read_wav(folder / row["audio_path"], row["audio_sr"]).numpy())
+    frames_THWC = read_video(folder / video_path) if video_path else None
+    return ClipMedia(frames_THWC, read_wav(folder / row["audio_path"], row["audio_sr"]))
 
 
 def write_thumbnail(folder: Path, clip_id: str, picture_HWC: npt.NDArray[np.uint8]) -> str:

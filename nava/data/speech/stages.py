@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -24,8 +25,8 @@ from nava.data.speech.recognition import (
     spans_of,
     utterances_of,
 )
+from nava.data.speech.singing import tell_speech
 from nava.data.speech.speaker_turns import SpeakerTurns, Turn
-from nava.data.speech.tonality import is_sung
 from nava.data.speech.transcript import Utterance, parse_transcript
 from nava.data.speech.voice_activity import SAMPLE_RATE_HZ, SpeechSegment, VoiceActivity
 from nava.data.speech.voice_encoder import build_voice_encoder
@@ -69,13 +70,10 @@ class SpeechStage(ClipStage):
         assert self._activity is not None, "setup comes first"
         assert self._turns is not None, "setup comes first"
         recording = Recording(_samples(task, clip), task.folder / clip.row["audio_path"])
-        voiced = self._activity.segments(recording.samples_N)
-        sung = [segment for segment in voiced if is_sung(_part(recording.samples_N, segment))]
-        spoken = [segment for segment in voiced if segment not in sung]
-        turns = self._turns.find(recording.samples_N, spoken)
-        clip.work[SUNG_S] = sum(segment.duration_s for segment in sung)
-        seconds = len(recording.samples_N) / SAMPLE_RATE_HZ
-        columns: ClipRow = {"speech_ratio": sum(segment.duration_s for segment in spoken) / seconds if seconds else 0.0}
+        voices = tell_speech(recording.samples_N, self._activity.segments(recording.samples_N))
+        turns = self._turns.find(recording.samples_N, voices.spoken)
+        clip.work[SUNG_S] = voices.sung_s
+        columns: ClipRow = {"speech_ratio": _ratio(voices.spoken, len(recording.samples_N) / SAMPLE_RATE_HZ)}
         try:
             backend, spans, named = self._words(task.source, clip.row, recording, turns)
         except EndpointError as error:
@@ -135,11 +133,11 @@ def speech_stages(config: SpeechConfig) -> list[Stage]:
 
 
 def _samples(task: SourceTask, clip: Clip) -> Samples:
-    return np.asarray(read_wav(task.folder / clip.row["audio_path"], SAMPLE_RATE_HZ).numpy())
+    return read_wav(task.folder / clip.row["audio_path"], SAMPLE_RATE_HZ)
 
 
-def _part(samples_N: Samples, segment: SpeechSegment) -> Samples:
-    return samples_N[round(segment.t0_s * SAMPLE_RATE_HZ) : round(segment.t1_s * SAMPLE_RATE_HZ)]
+def _ratio(segments: Sequence[SpeechSegment], seconds: float) -> float:
+    return sum(segment.duration_s for segment in segments) / seconds if seconds else 0.0
 
 
 def _all_named(utterances: list[Utterance], t0_s: float, t1_s: float) -> bool:
