@@ -10,6 +10,7 @@ from nava.config.duplicates import DuplicateConfig
 
 _BUCKET = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 EXECUTORS = ("local", "ray")
+TEXT_BACKENDS = ("rapidocr", "paddleocr")
 SCENE_VERIFIERS = ("none", "transnetv2")
 NOT_IDENTITY = {"identity": False}
 
@@ -99,13 +100,19 @@ class ClipConfig:
 class TextConfig:
     """How burnt-in text is looked for, and when a band with subtitles may be cut away instead of the clip."""
 
-    backend: str = "rapidocr"
+    backend: str = "rapidocr"  # PP-OCR models in its package; or `paddleocr`, the operator's in `weights`
+    weights: str = ""  # folder with det.onnx and rec.onnx for `paddleocr`
     frames_per_clip: int = 3
-    min_edge_share: float = 0.08  # of the columns of a band that carry text-like edges
-    min_characters: int = 4  # letters and digits
+    min_edge_share: float = 0.06  # of the width of a band that text-like strokes cross
+    min_characters: int = 4  # letters and digits of a line
+    min_lone_characters: int = 8  # of a line whose band is empty in every other still of the clip
     min_score: float = 0.6
+    max_line_height: float = 0.2  # of the picture's height
+    max_off_centre: float = 0.2  # of the width, between the middle of a line and of the picture; or, beyond it,
+    min_width: float = 0.4  # of the width: a line so long is a subtitle wherever its middle is
+    crop: bool = True  # cut a band of subtitles away rather than drop the clip
     max_crop_share: float = 0.15  # of the picture's height
-    crop: bool = False  # the embedded size has no height to spare: a clip with subtitles is dropped
+    max_enlargement: float = 1.2  # of what is left of the picture, to fill the clip's form
 
 
 @dataclass
@@ -176,9 +183,19 @@ class CurationConfig:
         ratios = ("max_static_ratio", "max_silence_ratio", "max_clip_ratio", "min_exposure", "min_av_conf")
         require_shares(self.filters, "curation.filters", ratios)
         require_at_least(self.text, "curation.text", ("frames_per_clip",), 1)
-        require_shares(self.text, "curation.text", ("min_edge_share", "min_score", "max_crop_share"))
+        self._check_text()
         self.duplicates.check()
         require_shares(self.subsets, "curation.subsets", ("max_silence_ratio", "min_av_conf"))
+
+    def _check_text(self) -> None:
+        text = self.text
+        require_one_of(text, "curation.text", "backend", TEXT_BACKENDS)
+        needs = text.backend != "paddleocr" or bool(text.weights)
+        require(needs, "curation.text.weights", text.weights, "the folder of the models of curation.text.backend")
+        require_at_least(text, "curation.text", ("min_characters", "min_lone_characters"), 1)
+        shares = ("min_edge_share", "min_score", "max_line_height", "max_off_centre", "min_width", "max_crop_share")
+        require_shares(text, "curation.text", shares)
+        require_positive(text, "curation.text", ("max_enlargement",))
 
     def _check_execution(self) -> None:
         execution = self.execution

@@ -11,7 +11,7 @@ from typing import ClassVar
 from nava.artifacts.clip_manifest import ClipRow, Modality, Reason
 from nava.config.curation import FilterConfig, TextConfig
 from nava.data.curation.stage import SourceTask, Stage
-from nava.data.curation.text import subtitle_boxes
+from nava.data.curation.subtitles import subtitle_boxes
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FilterStage(Stage):
     thresholds: FilterConfig
     text: TextConfig
     name: ClassVar[str] = "filters"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     reads: ClassVar[tuple[str, ...]] = ("silence_ratio", "lufs", "clip_ratio", "static_ratio", "ocr_boxes", "av_conf")
     adds: ClassVar[tuple[str, ...]] = ("status", "drop_reason", "detail", "stage")
 

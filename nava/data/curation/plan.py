@@ -131,6 +131,8 @@ def look_stages(config: CurationConfig) -> list[Stage]:
     ]
     # What clips are called depends on what cuts and writes them, not on what judges them.
     identity = [stage_versions(cutting), *(identity_values(part) for part in (clip, config.scenes))]
+    if config.text.crop:
+        identity.append(identity_values(config.text))
     cutting[2] = WindowStage(clip, limits, config.scenes, sha256_json(identity)[:_KEY_DIGITS])
     return [
         *cutting,

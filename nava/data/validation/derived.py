@@ -11,7 +11,7 @@ from nava.artifacts.clip_manifest import ClipRow, Modality
 from nava.config.curation import CurationConfig
 from nava.data.annotation.speech_denial import says_nobody_speaks
 from nava.data.curation.subsets import STAGE1, STAGE2, STAGE3
-from nava.data.curation.text import subtitle_boxes
+from nava.data.curation.subtitles import subtitle_boxes
 from nava.data.speech.audio_tags import AudioTag
 
 SPEECH_START = "<S>"
