@@ -70,7 +70,7 @@ class TextStage(SourceStage):
     config: TextConfig
     name: ClassVar[str] = "text"
     version: ClassVar[str] = "3"
-    reads: ClassVar[tuple[str, ...]] = ("t0_us", "t1_us", "width", "height", "crop")
+    reads: ClassVar[tuple[str, ...]] = ("t0_us", "t1_us", "width", "height")
     adds: ClassVar[tuple[str, ...]] = ("text_check", "text_backend", "ocr_boxes", "crop")
     resources: ClassVar[Resources] = Resources(cores=1.0, memory_mb=1500)
     _reader: TextReader | None = field(default=None, repr=False, compare=False)
