@@ -74,6 +74,7 @@ class ClipConfig:
     # The model's sound is as long as the pictures, rounded up to whole audio latents.
     samples_multiple: int = 640
     max_clips_per_scene: int = 4
+    crop_bars: bool = True  # cut black bars around the picture away
     video_crf: int = 14
     audio_bitrate_bps: int = 64_000
 
@@ -111,7 +112,7 @@ class TextConfig:
     max_off_centre: float = 0.2  # of the width, between the middle of a line and of the picture; or, beyond it,
     min_width: float = 0.4  # of the width: a line so long is a subtitle wherever its middle is
     crop: bool = True  # cut a band of subtitles away rather than drop the clip
-    max_crop_share: float = 0.15  # of the picture's height
+    max_crop_share: float = 0.18  # of the picture's height: one line and the space below it, not two lines
     max_enlargement: float = 1.2  # of what is left of the picture, to fill the clip's form
 
 

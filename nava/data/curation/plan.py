@@ -13,6 +13,7 @@ from nava.config.composition import identity_values
 from nava.config.curation import CurationConfig
 from nava.config.speech import SpeechConfig
 from nava.data.annotation.stages import annotation_stages
+from nava.data.curation.bars import BarsStage
 from nava.data.curation.filters import FilterStage
 from nava.data.curation.scores import PictureStage, SoundStage
 from nava.data.curation.source_stages import IntegrityStage, SceneStage, TranscodeStage, WindowStage
@@ -126,6 +127,7 @@ def look_stages(config: CurationConfig) -> list[Stage]:
         IntegrityStage(clip, limits),
         SceneStage(clip, limits, config.scenes),
         WindowStage(clip, limits, config.scenes),
+        BarsStage(clip, limits),
         TextStage(clip, limits, config.text),
         TranscodeStage(clip, limits),
     ]

@@ -12,10 +12,11 @@ import pyloudnorm
 
 from nava.artifacts.clip_manifest import ClipRow
 from nava.config.curation import ClipConfig, IntegrityConfig
-from nava.data.curation.decoding import Still, stills_between
+from nava.data.curation.decoding import stills_between
 from nava.data.curation.media import clip_media, source_track
 from nava.data.curation.source_stages import SourceStage
 from nava.data.curation.stage import Clip, ClipStage, SourceTask
+from nava.data.curation.subtitles import part
 
 MIN_LEVEL_DB = -120.0  # stands for silence, so that no score is infinite
 _METER_BLOCK_S = 0.4  # pyloudnorm refuses anything shorter
@@ -29,13 +30,14 @@ _MOVING_SHARE = 0.001  # of the pixels, below which two frames are the same pict
 
 @dataclass
 class PictureStage(SourceStage):
-    """Sharpness and blockiness at source resolution; motion, stillness and exposure at clip resolution.
+    """Sharpness and blockiness at the stills' resolution; motion, stillness and exposure at clip resolution.
 
     Adds:
         sharpness: Laplacian standard deviation (luma steps, 0-255) of the sharpest tile of the sharpest still.
         motion: mean step of the most changed channel between frames (0-255).
         static_ratio: share of frame steps in which nothing moves.
-        blockiness: mean luma step across 8x8 block borders over the mean step inside blocks; about 1 without blocks.
+        blockiness: mean luma step across 8x8 block borders over the mean step inside blocks; about 1 without blocks;
+            none where the source is larger than its stills (360 pixels high).
         exposure: share of the pixels that are neither nearly black nor nearly white.
     """
 
@@ -43,30 +45,35 @@ class PictureStage(SourceStage):
     limits: IntegrityConfig
     tiles: int = 4
     name: ClassVar[str] = "picture"
-    version: ClassVar[str] = "2"
-    reads: ClassVar[tuple[str, ...]] = ("video_path", "t0_us", "t1_us")
+    version: ClassVar[str] = "3"
+    reads: ClassVar[tuple[str, ...]] = ("video_path", "t0_us", "t1_us", "crop")
     adds: ClassVar[tuple[str, ...]] = ("sharpness", "blockiness", "exposure", "motion", "static_ratio")
 
     def examine(self, task: SourceTask) -> None:
         """Scores every open clip with pictures."""
-        pictured = [clip for clip in task.open_clips if clip.has_picture]
-        stills = source_track(task, self.clip.sample_rate_hz, self.limits).stills if pictured else []
-        for clip in pictured:
+        for clip in (clip for clip in task.open_clips if clip.has_picture):
+            track = source_track(task, self.clip.sample_rate_hz, self.limits)
             frames_THWC = clip_media(task, clip).frames_THWC
             assert frames_THWC is not None
-            inside = stills_between(stills, clip.row["t0_us"], clip.row["t1_us"])
-            clip.row |= self.scores(frames_THWC, inside)
+            stills = [still.luma_HW for still in stills_between(track.stills, clip.row["t0_us"], clip.row["t1_us"])]
+            # Blocks lie on the grid of the coded picture: they are gone from a smaller one, and moved in a part of it.
+            whole = [luma_HW for luma_HW in stills if luma_HW.shape == (track.height, track.width)]
+            crop = clip.row.get("crop")
+            kept = [part(luma_HW, crop) for luma_HW in stills] if crop else stills
+            clip.row |= self.scores(frames_THWC, kept)
+            clip.row["blockiness"] = max((blockiness(luma_HW) for luma_HW in whole), default=None)
 
-    def scores(self, frames_THWC: npt.NDArray[np.uint8], stills: list[Still]) -> ClipRow:
-        """Scores of one clip's pictures, uint8 [T, H, W, 3]; `stills` are those of its time span."""
+    def scores(self, frames_THWC: npt.NDArray[np.uint8], stills: list[npt.NDArray[np.uint8]]) -> ClipRow:
+        """Scores of one clip's pictures, uint8 [T, H, W, 3]; `stills` are luma pictures of its time span, uint8 [H, W],
+        of what is kept of the picture.
+        """
         step_THW = np.maximum.reduce(
             [cv2.absdiff(frames_THWC[1:, ..., one], frames_THWC[:-1, ..., one]) for one in range(3)]
         )
         moving_T = (step_THW > _STEP).mean(axis=(1, 2))
         luma_THW = to_luma(frames_THWC)
         return {
-            "sharpness": max((self._sharpness(still.luma_HW) for still in stills), default=None),
-            "blockiness": max((blockiness(still.luma_HW) for still in stills), default=None),
+            "sharpness": max((self._sharpness(luma_HW) for luma_HW in stills), default=None),
             "exposure": float(((luma_THW > _BLACK) & (luma_THW < _WHITE)).mean()),
             "motion": float(step_THW.mean()),
             "static_ratio": float((moving_T < _MOVING_SHARE).mean()),

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from nava.artifacts.clip_manifest import ClipRow
 from nava.config.curation import TextConfig
 
 _ONE_STILL_S = 1.0  # a clip shorter than this may have a single still
+_DIFFERENT = 3  # letters and digits of a line that differ
 _LINE_MARGIN = 0.35  # of a line's height: outlines, shadows and tails reach beyond the box that is read
 _BOX_MARGIN = 0.005  # of the picture's height
 
@@ -31,6 +35,9 @@ def subtitle_boxes(row: ClipRow, config: TextConfig) -> list[dict[str, Any]]:
 def _is_line(box: dict[str, Any], config: TextConfig) -> bool:
     """Whether a box looks like a line of subtitles, apart from how long it stays."""
     if _letters(box) < config.min_characters or box["score"] < config.min_score:
+        return False
+    # Streaks of rain read as "11 1 11".
+    if len({character for character in box["text"].lower() if character.isalnum()}) < _DIFFERENT:
         return False
     if box["y1"] - box["y0"] > config.max_line_height:
         return False
@@ -98,3 +105,10 @@ def is_croppable(
     width = source_size[0] * (kept["x1"] - kept["x0"])
     height = source_size[1] * (kept["y1"] - kept["y0"])
     return max(clip_size[0] / width, clip_size[1] / height) <= config.max_enlargement
+
+
+def part(luma_HW: npt.NDArray[np.uint8], place: Place) -> npt.NDArray[np.uint8]:
+    """A place of a picture, [H, W]."""
+    height, width = luma_HW.shape
+    rows = slice(round(place["y0"] * height), round(place["y1"] * height))
+    return luma_HW[rows, round(place["x0"] * width) : round(place["x1"] * width)]

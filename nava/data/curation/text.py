@@ -17,7 +17,7 @@ from nava.data.curation.decoding import Still, stills_between
 from nava.data.curation.media import source_track
 from nava.data.curation.source_stages import SourceStage
 from nava.data.curation.stage import Resources, SourceTask
-from nava.data.curation.subtitles import Place, crop_without, is_croppable, subtitle_boxes
+from nava.data.curation.subtitles import Place, crop_without, is_croppable, part, subtitle_boxes
 from nava.data.curation.text_readers import TextReader, make_reader
 
 TOP_BAND = 0.15  # of the picture's height
@@ -149,7 +149,7 @@ class TextStage(SourceStage):
         kept = crop_without(row["ocr_boxes"], subtitles, whole)
         if not is_croppable(kept, whole, source_size, (row["width"], row["height"]), self.config):
             return
-        left = [Still(still.time_s, _part(still.luma_HW, kept)) for still in stills]
+        left = [Still(still.time_s, part(still.luma_HW, kept)) for still in stills]
         again = {"ocr_boxes": [asdict(box) for box in self._read(self._suspects(left))]}
         if not subtitle_boxes(row | again | {"crop": None}, self.config):
             row["crop"] = kept
@@ -202,9 +202,3 @@ def _looks_the_same(before_HW: Luma, after_HW: Luma, read: list[TextBox], still:
     first = max(int(min(box.y0 for box in read) * height) - first_row, 0)
     end = int(max(box.y1 for box in read) * height) - first_row + 1
     return float(step_HW[first:end].mean()) < _SAME
-
-
-def _part(luma_HW: Luma, kept: Place) -> Luma:
-    height, width = luma_HW.shape
-    rows = slice(round(kept["y0"] * height), round(kept["y1"] * height))
-    return luma_HW[rows, round(kept["x0"] * width) : round(kept["x1"] * width)]
