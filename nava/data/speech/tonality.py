@@ -20,9 +20,7 @@ _FFT = 1024
 _PEAK_BINS = 3
 
 # Set on generated clips of known kind (seed 11 of the generator) and checked on others; benchmarks/speech.md.
-_HELD_SHARE, _SUNG_HELD_SHARE = 0.7, 0.75
-_SUNG_VOICED_SHARE = 0.85
-_LEAST_SUNG_S = 0.4
+_HELD_SHARE, _HELD_VOICED_SHARE = 0.75, 0.85
 _MOVING_SEMITONES = 0.08  # a voice is never quite still on a note; a plucked string is
 _PURE_SHARE = 0.99  # one partial and nothing else: a whistle or a test tone, no voice
 
@@ -48,24 +46,21 @@ class Tonality:
     pure_share: float
 
     @property
-    def is_sung(self) -> bool:
-        """Notes of a voice: held, more than one, never quite still, with overtones."""
+    def is_held(self) -> bool:
+        """A sound with overtones that goes on in notes, as no speech does: syllables end and slide."""
         return (
-            self.voiced_share >= _SUNG_VOICED_SHARE
-            and self.held_share >= _SUNG_HELD_SHARE
-            and self.wobble >= _MOVING_SEMITONES
-            and self.pure_share < _PURE_SHARE
+            self.voiced_share >= _HELD_VOICED_SHARE and self.held_share >= _HELD_SHARE and self.pure_share < _PURE_SHARE
         )
 
     @property
+    def is_sung(self) -> bool:
+        """Notes of a voice: never quite still."""
+        return self.is_held and self.wobble >= _MOVING_SEMITONES
+
+    @property
     def is_tune(self) -> bool:
-        """Notes that are held and follow each other in leaps."""
-        return (
-            self.held_share >= _HELD_SHARE
-            and self.distinct >= 2
-            and self.leaps >= 2
-            and self.wobble < _MOVING_SEMITONES
-        )
+        """Notes that are still and follow each other in leaps."""
+        return self.is_held and self.wobble < _MOVING_SEMITONES and self.distinct >= 2 and self.leaps >= 2
 
 
 def measure_tonality(samples_N: Samples) -> Tonality:
@@ -83,11 +78,6 @@ def measure_tonality(samples_N: Samples) -> Tonality:
         wobble=_wobble(pitch_F, notes),
         pure_share=_pure_share(samples_N),
     )
-
-
-def is_sung(samples_N: Samples) -> bool:
-    """Whether a stretch in which a voice is heard is sung, not spoken; too short ones count as spoken."""
-    return len(samples_N) >= _LEAST_SUNG_S * 16_000 and measure_tonality(samples_N).is_sung
 
 
 def _semitones(pitch_F: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

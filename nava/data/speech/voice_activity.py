@@ -40,6 +40,11 @@ class SpeechSegment:
         """How long it lasts."""
         return self.t1_s - self.t0_s
 
+    @property
+    def slice(self) -> slice:
+        """Its samples at 16 kHz."""
+        return slice(round(self.t0_s * SAMPLE_RATE_HZ), round(self.t1_s * SAMPLE_RATE_HZ))
+
 
 class VoiceActivity:
     """Silero VAD, loaded.
@@ -84,7 +89,7 @@ def speech_segments(
     start: int | None = None
     last = 0  # the frame after the last one above the lower threshold
     for index, probability in enumerate(probability_F):
-        if start is not None and (index - last) * FRAME_S >= config.min_silence_s and probability < config.release:
+        if start is not None and (index + 1 - last) * FRAME_S >= config.min_silence_s and probability < config.release:
             segments.append(SpeechSegment(start * FRAME_S, last * FRAME_S))
             start = None
         if start is None and probability >= config.threshold:
