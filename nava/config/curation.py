@@ -28,7 +28,6 @@ class ExecutionConfig:
     wave_sources: int = field(default=256, metadata=NOT_IDENTITY)
     block_sources: int = field(default=4, metadata=NOT_IDENTITY)
     ray_address: str = field(default="", metadata=NOT_IDENTITY)  # empty: a Ray of this machine's own
-    media_cache: str = field(default="", metadata=NOT_IDENTITY)  # folder for remote media; empty: beside the work
 
 
 @dataclass

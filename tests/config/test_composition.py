@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nava.config.composition import _identity, compose, recipe_names, setting_names
+from nava.config.composition import compose, identity_values, recipe_names, setting_names
 from nava.config.lifecycle import LifecycleConfig
 from nava.runtime.errors import InputError
 
@@ -61,7 +61,7 @@ def test_settings_that_cannot_change_a_result_are_not_identity() -> None:
         inner: Inner = field(default_factory=Inner)
         names: list[str] = field(default_factory=lambda: ["a"])
 
-    assert _identity(Outer()) == {"inner": {"width": 1}, "names": ["a"]}
+    assert identity_values(Outer()) == {"inner": {"width": 1}, "names": ["a"]}
 
 
 def test_the_checkpoint_interval_is_not_identity_and_the_steps_are() -> None:

@@ -61,7 +61,7 @@ def test_the_summary_accounts_for_every_record(first: Ending) -> None:
     assert counts["total"] == counts["kept"] + counts["dropped"] + counts["failed"] + counts["quarantined"]
     assert counts["kept"] > 0
     assert sum(first.summary["dropped"].values()) == counts["total"] - counts["kept"]
-    assert {"not_media", "truncated", "no_audio_track", "silent"} & set(first.summary["dropped"])
+    assert {"not_media", "undecodable", "no_audio_track", "silent"} & set(first.summary["dropped"])
 
 
 def test_validation_loss_is_reported_for_every_stage(first: Ending) -> None:

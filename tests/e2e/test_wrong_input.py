@@ -48,7 +48,7 @@ def test_a_folder_with_broken_files_runs_to_its_end(user_run: Ending) -> None:
 
 def test_each_broken_file_is_listed_with_its_reason(user_run: Ending, user_folder: Path) -> None:
     dropped = user_run.summary["dropped"]
-    for reason in ("not_media", "truncated", "no_audio_track", "too_quiet", "static_picture"):
+    for reason in ("undecodable", "no_audio_track", "too_quiet", "static_picture"):
         assert dropped.get(reason, 0) >= 1, dropped
 
 

@@ -50,7 +50,7 @@ STEPS = {
     "serve_check": (("package",), 24.0),
     "promote": (("register", "gate", "package", "serve_check"), 1.3),
 }
-REASONS = ("too_quiet", "burnt_in_text", "near_duplicate", "not_media", "static_picture", "audio_video_offset")
+REASONS = ("too_quiet", "subtitle_text", "near_duplicate", "undecodable", "static_picture", "audio_video_offset")
 ATTACK = '</script><script>window.attacked=1</script><img src=x onerror="window.attacked=1">\'"&'
 
 
@@ -260,7 +260,7 @@ def records(folder: Path, count: int) -> list[Record]:
     for index in range(count):
         reason = REASONS[index % len(REASONS)]
         thumbnail = write_thumbnail(folder / "thumbnails" / f"{index % 12}.jpg", index % 12) if index % 2 else None
-        status = "failed" if reason == "not_media" else "dropped"
+        status = "quarantined" if reason == "undecodable" else "dropped"
         source = f"upload/talk show {index:03d}.mp4"
         result.append(Record(f"rec-{index:04d}", status, reason, source, "filter", "loudness −61 LUFS", thumbnail))
     return result
@@ -269,7 +269,7 @@ def records(folder: Path, count: int) -> list[Record]:
 def rich_page(folder: Path, *, record_count: int = 240, frames: int = 24) -> RunPage:
     """A run that succeeded and reached every section."""
     listed = records(folder, record_count)
-    failed = sum(record.status == "failed" for record in listed)
+    quarantined = sum(record.status == "quarantined" for record in listed)
     reasons = {reason: sum(record.reason == reason for record in listed) for reason in REASONS}
     sha = "9f2c" * 16
     shown = clips(folder, frames=frames)
@@ -284,7 +284,7 @@ def rich_page(folder: Path, *, record_count: int = 240, frames: int = 24) -> Run
         git_dirty=True,
         steps=steps(),
         sources=SourceFacts(
-            160, 640 + record_count, 640, len(listed) - failed, failed, 0, reasons, listed, {"licence": "test"}
+            160, 640 + record_count, 640, len(listed) - quarantined, 0, quarantined, reasons, listed, {"licence": "test"}
         ),
         corpus=CorpusFacts(
             sha[:40],

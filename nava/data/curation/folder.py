@@ -22,7 +22,7 @@ from nava.config.source import SourceConfig
 from nava.data.curation.curate import Curated, Curation
 from nava.data.curation.plan import CurationPlan
 from nava.data.curation.publish import RECORD_FILE, SIGNATURES_DIR, publish
-from nava.data.sources.scan import scan_sources
+from nava.data.sources.scan import probe_sources, scan_sources
 from nava.runtime.errors import InputError
 from nava.runtime.progress import Progress
 from nava.runtime.storage import atomic_folder, is_part, write_bytes, write_json
@@ -49,6 +49,7 @@ class FolderCuration:
         Raises:
             InputError: nothing usable in the source, nothing kept, or another process curates into this folder.
         """
+        probe_sources(source)
         work = self.out / WORK_DIR
         work.mkdir(parents=True, exist_ok=True)
         with _locked(work / "lock", self.out):

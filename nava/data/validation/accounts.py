@@ -76,12 +76,19 @@ def _duplicate_rule(rows: Sequence[Mapping[str, Any]], earlier: bool) -> RuleRes
     """A duplicate points at a clip that was kept, here or in an earlier corpus, never at another duplicate."""
     status = {row["clip_id"]: row["status"] for row in rows}
     repeats = [row for row in rows if row["dup_of"] or row["drop_reason"] == Reason.NEAR_DUPLICATE]
-    elsewhere = Status.KEPT if earlier else None
-    offending = [
-        row["clip_id"] for row in repeats if not row["dup_of"] or status.get(row["dup_of"], elsewhere) != Status.KEPT
-    ]
+    offending = [row["clip_id"] for row in repeats if not _names_a_keeper(row, status, earlier)]
     words = "accounts: every near-duplicate names a kept clip, never another duplicate"
     return RuleResult(words, not offending, f"{len(offending)} do not", "all do", offending)
+
+
+def _names_a_keeper(row: Mapping[str, Any], status: Mapping[str, str], earlier: bool) -> bool:
+    """In an earlier corpus the keeper may be the very same clip."""
+    keeper = row["dup_of"]
+    if not keeper:
+        return False
+    if earlier and (keeper == row["clip_id"] or keeper not in status):
+        return True
+    return status.get(keeper) == Status.KEPT
 
 
 def _media_rule(folder: Path, rows: Sequence[Mapping[str, Any]]) -> RuleResult:

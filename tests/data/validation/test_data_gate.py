@@ -273,7 +273,7 @@ def test_scenes_that_overlap_are_refused(gate):
 
 
 def test_a_keeper_may_lie_in_an_earlier_corpus_only_if_there_was_one(gate, tmp_path):
-    rows = broken("g", dup_of="elsewhere")
+    rows = [*broken("g", dup_of="elsewhere"), lost("h", "one", reason="near_duplicate", dup_of="h")]
     verdict = gate(rows, curation={"duplicates": {"against": ["/earlier/signatures"]}})
     assert verdict.passed
 
