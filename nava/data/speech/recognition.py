@@ -17,6 +17,7 @@ from nava.data.speech.speaker_turns import Turn
 from nava.data.speech.transcript import Utterance, Word
 
 SIDECAR, NONE = "sidecar", "none"
+LEAST_SPAN_S = 0.02  # recognisers give some words no length at all
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,13 @@ def name_speakers(utterances: Sequence[Utterance], turns: Sequence[Turn]) -> lis
 def spans_of(utterances: Sequence[Utterance], t0_s: float, t1_s: float) -> list[dict[str, Any]]:
     """The column `speech`: what is said between two times, on the clock that starts at the first.
 
-    A word belongs where its middle lies; its span is cut to the clip.
+    A word belongs where its middle lies; its span is cut to the clip, and lasts at least 20 ms.
     """
-    spans = []
+    spans, length_s = [], t1_s - t0_s
     for utterance in utterances:
         if (part := utterance.between(t0_s, t1_s)) is not None:
-            start_s = max(part.words[0].t0_s - t0_s, 0.0)
-            stop_s = min(max(word.t1_s for word in part.words) - t0_s, t1_s - t0_s)
+            start_s = min(max(part.words[0].t0_s - t0_s, 0.0), length_s - LEAST_SPAN_S)
+            stop_s = max(min(max(word.t1_s for word in part.words) - t0_s, length_s), start_s + LEAST_SPAN_S)
             spans.append({"speaker": part.speaker, "t0_s": start_s, "t1_s": stop_s, "text": part.text})
     return sorted(spans, key=lambda span: (span["t0_s"], span["t1_s"], span["speaker"]))
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from nava.config.speech import SpeakerConfig
 from nava.data.speech.voice_activity import SAMPLE_RATE_HZ, SpeechSegment
-from nava.data.speech.voice_encoder import VoiceEncoder
+
+if TYPE_CHECKING:
+    from nava.data.speech.voice_encoder import VoiceEncoder
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -80,10 +83,15 @@ class SpeakerTurns:
             pieces.append(samples_N[start : start + length])
         order = sorted(range(len(pieces)), key=lambda index: len(pieces[index]))
         vectors: dict[int, Vectors] = {}
-        for _, group in groupby(order, key=lambda index: len(pieces[index])):
-            members = list(group)
-            batch_BN = torch.from_numpy(np.stack([pieces[index] for index in members]))
-            vectors |= dict(zip(members, self.encoder.encode(batch_BN).numpy(), strict=True))
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # the executor runs as many workers as there are cores
+        try:
+            for _, group in groupby(order, key=lambda index: len(pieces[index])):
+                members = list(group)
+                batch_BN = torch.from_numpy(np.stack([pieces[index] for index in members]))
+                vectors |= dict(zip(members, self.encoder.encode(batch_BN).numpy(), strict=True))
+        finally:
+            torch.set_num_threads(threads)
         return np.stack([vectors[index] for index in range(len(pieces))])
 
 

@@ -29,7 +29,6 @@ from nava.data.speech.singing import tell_speech
 from nava.data.speech.speaker_turns import SpeakerTurns, Turn
 from nava.data.speech.transcript import Utterance, parse_transcript
 from nava.data.speech.voice_activity import SAMPLE_RATE_HZ, SpeechSegment, VoiceActivity
-from nava.data.speech.voice_encoder import build_voice_encoder
 
 SUNG_S = "sung_s"  # key of `Clip.work`: for how long a voice is heard that sings
 
@@ -60,7 +59,9 @@ class SpeechStage(ClipStage):
     _recogniser: Recogniser | None = field(default=None, init=False, repr=False, compare=False)
 
     def setup(self) -> None:
-        """Load voice activity, voice encoder and recogniser."""
+        """Load voice activity, voice encoder and recogniser. PyTorch is loaded here and not by whoever plans stages."""
+        from nava.data.speech.voice_encoder import build_voice_encoder
+
         self._activity = VoiceActivity(self.config.voice_activity)
         self._turns = SpeakerTurns(build_voice_encoder(self.config.speakers), self.config.speakers)
         self._recogniser = build_recogniser(self.config.recognition)
