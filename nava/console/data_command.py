@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from nava.console import corpus_command
+from nava.console import corpus_command, report_command
 from nava.console.data_settings import CURATED, FOLDER, RECIPE, composed, existing, require_passed, section
 from nava.runtime.errors import InputError
 
@@ -146,5 +146,5 @@ def _quoted(value: Any) -> str:
     return f'"{text}"'
 
 
-for command in corpus_command.COMMANDS:
+for command in (*corpus_command.COMMANDS, *report_command.COMMANDS):
     data.add_command(command)

@@ -287,3 +287,73 @@ def traces(picture: Sequence[float], sound: Sequence[float], height_px: int = 44
         f'<svg width="100%" height="100%" viewBox="0 0 {_NESTED} {_NESTED}" preserveAspectRatio="none">{"".join(paths)}'
         '</svg><line class="playhead" x1="0" x2="0" y1="0" y2="100%"/></svg>'
     )
+
+
+def score_bar(value: float, low: float, high: float, usual: tuple[float, float], bounds: Sequence[float]) -> str:
+    """Where a value lies among those of a corpus: the usual range as a band, what it is held against as dashed lines.
+
+    Args:
+        value: of the record.
+        low, high: ends of the bar; what lies beyond is drawn at the end.
+        usual: range of most records.
+        bounds: thresholds.
+    """
+    scale = Scale(low, high, ())
+
+    def at(number: float) -> float:
+        return min(99.0, max(1.0, scale.percent(number)))
+
+    band = (at(usual[0]), max(0.5, at(usual[1]) - at(usual[0])))
+    lines = "".join(f'<line class="bound" x1="{at(b):.2f}%" x2="{at(b):.2f}%" y1="2" y2="20"/>' for b in bounds)
+    return (
+        '<svg class="interval score-bar" width="100%" height="22" aria-hidden="true">'
+        '<rect class="bar-track" y="8" width="100%" height="6" rx="3"/>'
+        f'<rect class="usual" x="{band[0]:.2f}%" y="8" width="{band[1]:.2f}%" height="6" rx="3"/>{lines}'
+        f'<circle class="dot tone-model" cx="{at(value):.2f}%" cy="11" r="5.5"/></svg>'
+    )
+
+
+def histogram(
+    edges: Sequence[float],
+    layers: Sequence[tuple[str, Sequence[int], Tone]],
+    *,
+    title: str,
+    x_label: str,
+    bounds: Sequence[float] = (),
+    height_px: int = 150,
+) -> str:
+    """Counts per bin as stacked columns.
+
+    Args:
+        edges: of the bins, rising; one more than there are bins.
+        layers: name, counts and tone, drawn upwards in this order.
+        title: what is counted, for those who cannot see it.
+        x_label: what lies along the axis.
+        bounds: thresholds, drawn as dashed lines where they lie within the edges.
+        height_px: of the plotting area.
+    """
+    highest = max((sum(counts) for counts in zip(*(layer[1] for layer in layers), strict=True)), default=0)
+    if not highest:
+        return ""
+    x, y = nice_scale(edges[0], edges[-1], ticks=5, pad=False), nice_scale(0, highest, ticks=4)
+    parts = [_grid(x, y, x_label)]
+    below = [0] * (len(edges) - 1)
+    for name, counts, tone in layers:
+        for index, count in enumerate(counts):
+            if not count:
+                continue
+            left, right = x.percent(edges[index]), x.percent(edges[index + 1])
+            top = 100 - y.percent(below[index] + count)
+            span = f"{format_number(edges[index])} to {format_number(edges[index + 1])}"
+            parts.append(
+                f'<rect class="bin tone-{tone}" x="{left:.2f}%" y="{top:.2f}%" width="{0.92 * (right - left):.2f}%" '
+                f'height="{y.percent(count):.2f}%"><title>{escape(name)}, {span}: {format_number(count)}</title></rect>'
+            )
+            below[index] += count
+    for bound in bounds:
+        if edges[0] <= bound <= edges[-1]:
+            at = x.percent(bound)
+            parts.append(f'<line class="bound" x1="{at:.2f}%" x2="{at:.2f}%" y1="0" y2="100%"/>')
+    said = "; ".join(f"{name} {format_number(sum(counts))}" for name, counts, _ in layers)
+    label = escape(f"{title}. {said}.", quote=True)
+    return f'<svg class="plot" width="100%" height="{height_px}" role="img" aria-label="{label}">{"".join(parts)}</svg>'

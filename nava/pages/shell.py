@@ -52,9 +52,14 @@ def _policy_hash(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
-def content_security_policy(style: str, script: str) -> str:
-    """The policy of a page with this inline style sheet and script: nothing else may load, run or be sent."""
-    rules = ["default-src 'none'", "base-uri 'none'", "form-action 'none'", "img-src data:", "media-src data:"]
+def content_security_policy(style: str, script: str, on_server: bool = False) -> str:
+    """The policy of a page with this inline style sheet and script: nothing else may load, run or be sent.
+
+    A page that a server gives may also show its server's media and search there.
+    """
+    own, forms = (" 'self'", "'self'") if on_server else ("", "'none'")
+    rules = ["default-src 'none'", "base-uri 'none'", f"form-action {forms}"]
+    rules += [f"img-src data:{own}", f"media-src data:{own}"]
     rules.append(f"style-src {_policy_hash(style)}")
     if script:
         rules.append(f"script-src {_policy_hash(script)}")
@@ -92,12 +97,13 @@ def _asset(name: str) -> str:
     return environment.loader.get_source(environment, name)[0]
 
 
-def render(template: str, *, script: bool = False, **context: Any) -> str:
+def render(template: str, *, script: bool = False, on_server: bool = False, **context: Any) -> str:
     """Render a template of this package into one self-contained HTML page.
 
     Args:
         template: file name in `nava/pages/templates`.
         script: whether the page carries the interactive script (filters, read-outs, copy buttons).
+        on_server: whether a server gives the page, whose media it may show; else it loads nothing but itself.
         context: what the template reads; every string is escaped.
     """
     style_text = _asset(STYLE_FILE)
@@ -108,7 +114,8 @@ def render(template: str, *, script: bool = False, **context: Any) -> str:
         .render(
             style=style_text,
             script=script_text,
-            policy=content_security_policy(style_text, script_text),
+            policy=content_security_policy(style_text, script_text, on_server),
+            on_server=on_server,
             **context,
         )
     )

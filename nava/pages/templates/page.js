@@ -109,20 +109,34 @@
   }
 
   // Players: one sounds at a time, and a line runs along the traces.
-  for (const video of all("video")) {
-    const head = video.closest("figure").querySelector(".playhead");
-    video.addEventListener("play", () => {
-      for (const other of all("video")) if (other !== video) other.pause();
+  const players = all("video, audio");
+  for (const player of players) {
+    const heads = all(".playhead", player.closest("figure"));
+    const mark = () => {
+      if (!player.duration) return;
+      const at = `${(100 * player.currentTime) / player.duration}%`;
+      for (const head of heads) {
+        head.setAttribute("x1", at);
+        head.setAttribute("x2", at);
+        head.classList.add("is-on");
+      }
+    };
+    player.addEventListener("play", () => {
+      for (const other of players) if (other !== player) other.pause();
       const follow = () => {
-        if (head && video.duration) {
-          const at = `${(100 * video.currentTime) / video.duration}%`;
-          head.setAttribute("x1", at);
-          head.setAttribute("x2", at);
-          head.classList.add("is-on");
-        }
-        if (!video.paused) requestAnimationFrame(follow);
+        mark();
+        if (!player.paused) requestAnimationFrame(follow);
       };
       follow();
+    });
+    player.addEventListener("seeked", mark);
+  }
+  for (const button of all("[data-seek]")) {
+    button.addEventListener("click", () => {
+      const player = document.querySelector(".player.is-main video, .player.is-main audio");
+      if (!player) return;
+      player.currentTime = Number(button.dataset.seek);
+      player.play();
     });
   }
 
