@@ -3,7 +3,6 @@
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +22,14 @@ class StoredTensor:
         start: of its first byte in the file.
         rows: how many there are.
         row_shape: of each.
+        row_bytes: size of each.
     """
 
     dtype: torch.dtype
     start: int
     rows: int
     row_shape: tuple[int, ...]
-
-    @property
-    def row_bytes(self) -> int:
-        """Size of a row."""
-        return math.prod(self.row_shape) * self.dtype.itemsize
+    row_bytes: int
 
 
 class ShardFile:
@@ -52,39 +48,41 @@ class ShardFile:
         try:
             self.tensors = _read_header(self._descriptor)
         except BaseException:
-            os.close(self._descriptor)
+            self.close()
             raise
 
-    def read_into(self, name: str, rows: Sequence[int], out: Tensor) -> None:
-        """Read rows of a tensor, in the order asked.
+    def read_into(self, name: str, first: int, memory: memoryview) -> None:
+        """Read whole rows that follow each other.
 
         Args:
             name: of the tensor.
-            rows: neighbours that follow each other are read at once.
-            out: contiguous, of the stored dtype, [len(rows), *row_shape].
+            first: the first row.
+            memory: where they go; its size says how many.
 
         Raises:
-            ValueError: there is no such tensor or row, or ``out`` does not fit.
+            ValueError: there is no such tensor, not so many rows, or the memory is no whole number of rows.
             OSError: the file ends too soon.
         """
-        stored = self.tensors.get(name)
-        if stored is None or not all(0 <= row < stored.rows for row in rows):
-            raise ValueError(f"no rows {list(rows)} of {name} in a shard of {self.tensors}")
-        if out.shape != (len(rows), *stored.row_shape) or out.dtype != stored.dtype or not out.is_contiguous():
-            raise ValueError(f"{name}: {out.dtype} {list(out.shape)} does not fit {len(rows)} rows of {stored}")
-        if not stored.row_bytes or not rows:
-            return
-        memory = out.flatten().view(torch.uint8).numpy().data
-        for place, first, count in _neighbours(rows):
-            part = memory[place * stored.row_bytes : (place + count) * stored.row_bytes]
-            self._read(part, stored.start + first * stored.row_bytes)
-
-    def _read(self, part: memoryview, offset: int) -> None:
-        while part:
-            count = os.preadv(self._descriptor, [part], offset)
+        stored, size = self.tensors.get(name), len(memory)
+        if stored is None or first < 0 or first * stored.row_bytes + size > stored.rows * stored.row_bytes:
+            raise ValueError(f"no {size} bytes of {name} from row {first} on in a shard of {self.tensors}")
+        if stored.row_bytes and size % stored.row_bytes:
+            raise ValueError(f"{size} bytes are no whole rows of {stored}")
+        offset = stored.start + first * stored.row_bytes
+        # One call reads it all, up to 2 GiB.
+        done = os.preadv(self._descriptor, [memory], offset) if size else 0
+        while done < size:
+            count = os.preadv(self._descriptor, [memory[done:]], offset + done)
             if not count:
-                raise OSError(f"the shard ends at byte {offset}")
-            part, offset = part[count:], offset + count
+                raise OSError(f"the shard ends at byte {offset + done}")
+            done += count
+
+    def read(self, name: str) -> Tensor:
+        """A whole tensor. ValueError and OSError as ``read_into``."""
+        stored = self.tensors[name]
+        tensor = torch.empty((stored.rows, *stored.row_shape), dtype=stored.dtype)
+        self.read_into(name, 0, memory_of(tensor))
+        return tensor
 
     def close(self) -> None:
         """Close the file."""
@@ -97,15 +95,9 @@ class ShardFile:
             self.close()
 
 
-def _neighbours(rows: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """(place, first row, how many) of every stretch of rows that follow each other."""
-    place = 0
-    while place < len(rows):
-        count = 1
-        while place + count < len(rows) and rows[place + count] == rows[place] + count:
-            count += 1
-        yield place, rows[place], count
-        place += count
+def memory_of(tensor: Tensor) -> memoryview:
+    """The bytes of a contiguous tensor, to be written to."""
+    return tensor.view(-1).view(torch.uint8).numpy().data
 
 
 def _read_header(descriptor: int) -> dict[str, StoredTensor]:
@@ -121,7 +113,9 @@ def _read_header(descriptor: int) -> dict[str, StoredTensor]:
             continue
         begin, end = entry["data_offsets"]
         rows, *row_shape = entry["shape"]
-        stored = StoredTensor(_DTYPES[entry["dtype"]], base + begin, rows, tuple(row_shape))
+        dtype = _DTYPES[entry["dtype"]]
+        row_bytes = math.prod(row_shape) * dtype.itemsize
+        stored = StoredTensor(dtype, base + begin, rows, tuple(row_shape), row_bytes)
         if end - begin != rows * stored.row_bytes or base + end > size:
             raise ValueError(f"{name} does not lie within the file")
         tensors[name] = stored

@@ -3,11 +3,10 @@
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import safetensors.torch
 import torch
@@ -25,8 +24,9 @@ from nava.artifacts.latent_shard import (
     read_index,
     verify_shard,
 )
+from nava.data.batch_memory import BatchMemory
 from nava.data.loader.cache import ShardCache
-from nava.data.shard_file import ShardFile
+from nava.data.shard_file import ShardFile, memory_of
 from nava.data.shard_set import fetched_set, is_remote
 from nava.runtime.errors import InputError
 from nava.runtime.storage import write_bytes
@@ -136,6 +136,7 @@ class LatentShards:
         self._open: OrderedDict[str, ShardFile] = OrderedDict()
         self._verified: set[str] = set()
         self._locks = _Locks()
+        self._memory = BatchMemory()
 
     @property
     def codec_folder(self) -> Path:
@@ -173,7 +174,7 @@ class LatentShards:
         if with_video and first.video_shape is not None:
             shapes[VIDEO] = first.video_shape
         stored = _TORCH_DTYPES[first.dtype]
-        tensors = {name: torch.empty((len(entries), *shape), dtype=stored) for name, shape in shapes.items()}
+        tensors = {name: self._memory.empty((len(entries), *shape), stored) for name, shape in shapes.items()}
         if voices := sum(len(entry.voice_slots) for entry in entries):
             tensors[VOICE] = torch.empty((voices, first.voice_width), dtype=stored)
         self._fill(tensors, entries)
@@ -199,10 +200,8 @@ class LatentShards:
             self._verified.discard(shard)
             self._open.pop(shard, None)
             file = self._file(shard)
-            for name, stored in file.tensors.items():
-                tensor = torch.empty((stored.rows, *stored.row_shape), dtype=stored.dtype)
-                file.read_into(name, range(stored.rows), tensor)
-                if not torch.isfinite(tensor).all():
+            for name in file.tensors:
+                if not torch.isfinite(file.read(name)).all():
                     raise damaged(self.folder / entries[0].shard, f"{name} holds values that are not finite")
 
     def _entry(self, clip_id: str) -> LatentEntry:
@@ -211,21 +210,28 @@ class LatentShards:
         return self.entries[clip_id]
 
     def _fill(self, tensors: Mapping[str, Tensor], entries: Sequence[LatentEntry]) -> None:
-        """Read the rows of every stretch of entries that lie in one shard into their places."""
-        place = voice = 0
-        for shard, group in groupby(entries, key=lambda entry: entry.shard):
-            stretch = list(group)
-            rows = [entry.row for entry in stretch]
-            voice_rows = [entry.voice_row + index for entry in stretch for index in range(len(entry.voice_slots))]
-            file = self._file(shard)
-            try:
-                for name in tensors.keys() - {VOICE}:
-                    file.read_into(name, rows, tensors[name][place : place + len(rows)])
-                if voice_rows:
-                    file.read_into(VOICE, voice_rows, tensors[VOICE][voice : voice + len(voice_rows)])
-            except OSError as error:
-                raise damaged(self.folder / shard, str(error)) from error
-            place, voice = place + len(rows), voice + len(voice_rows)
+        """Read every clip's rows into their places, clips that follow each other in a shard at once."""
+        stretches = [_Stretch(self._file(shard), *place) for shard, *place in _stretches(entries)]
+        try:
+            for name, tensor in tensors.items():
+                memory, rows = memory_of(tensor), len(entries)
+                size = len(memory) // rows
+                if name == VOICE:
+                    self._fill_voices(tensor, entries)
+                    continue
+                for part in stretches:
+                    part.file.read_into(name, part.first, memory[part.place * size : (part.place + part.clips) * size])
+        except (OSError, ValueError) as error:
+            shards = ", ".join(sorted({entry.shard for entry in entries})[:5])
+            raise damaged(self.folder / shards, str(error)) from error
+
+    def _fill_voices(self, voice_SE: Tensor, entries: Sequence[LatentEntry]) -> None:
+        memory, start = memory_of(voice_SE), 0
+        size = len(memory) // len(voice_SE)
+        for entry in entries:
+            if count := len(entry.voice_slots):
+                self._file(entry.shard).read_into(VOICE, entry.voice_row, memory[start : start + count * size])
+                start += count * size
 
     def _file(self, shard: str) -> ShardFile:
         """The open file of a shard, fetched and verified if it was not yet."""
@@ -265,6 +271,29 @@ class LatentShards:
             return ShardFile(path)
         except (ValueError, KeyError, OSError) as error:
             raise damaged(path, str(error)) from error
+
+
+class _Stretch(NamedTuple):
+    """Clips of a batch that follow each other in a shard: where they go, the first one's row, and how many they are."""
+
+    file: ShardFile
+    place: int
+    first: int
+    clips: int
+
+
+def _stretches(entries: Sequence[LatentEntry]) -> Iterator[tuple[str, int, int, int]]:
+    """(shard, place, first row, how many) of each."""
+    place = 0
+    while place < len(entries):
+        shard, row, count = entries[place].shard, entries[place].row, 1
+        while place + count < len(entries) and (entries[place + count].shard, entries[place + count].row) == (
+            shard,
+            row + count,
+        ):
+            count += 1
+        yield shard, place, row, count
+        place += count
 
 
 @dataclass

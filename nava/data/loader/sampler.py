@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 import torch
@@ -146,11 +147,15 @@ def task_at(settings: StageConfig, run: int, seed: int, stage: int) -> TaskPlace
 def _place_in_ratio(shares: Sequence[int], index: int, *key: int | str) -> tuple[int, list[int]]:
     """Which share a place of an endless order belongs to, and how many of each came before it."""
     block, place = divmod(index, sum(shares))
-    order = torch.randperm(sum(shares), generator=generator_for(*key, block)).tolist()
     ends = list(accumulate(shares))
-    chosen = [bisect_right(ends, slot) for slot in order[: place + 1]]
+    chosen = [bisect_right(ends, slot) for slot in _block_order(sum(shares), *key, block)[: place + 1]]
     before = [block * share + chosen[:-1].count(number) for number, share in enumerate(shares)]
     return chosen[-1], before
+
+
+@lru_cache(maxsize=256)
+def _block_order(length: int, *key: int | str) -> list[int]:
+    return torch.randperm(length, generator=generator_for(*key)).tolist()
 
 
 def _paired_shares(settings: StageConfig) -> list[int]:
