@@ -7,15 +7,17 @@ package that carries them, which sets global seeds and environment variables, is
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nava.artifacts.torch_checkpoint import read_state_dict
 from nava.runtime.errors import InputError
 
 WIDTH, HEIGHT = 48, 27  # pixels of the pictures that the network was trained on
@@ -143,7 +145,7 @@ class TransNetDetector:
         self.network = TransNetV2()
         try:
             self.network.load_state_dict(_read_weights(path))
-        except (RuntimeError, ValueError) as error:
+        except RuntimeError as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{path} does not hold the weights of TransNetV2: {reason}") from error
         self.network.eval().to(self.device)
@@ -161,16 +163,26 @@ class TransNetDetector:
         frames = len(small_THWC)
         found_2T = np.zeros((2, -(-frames // CENTRE) * CENTRE), np.float32)
         starts = [start for start in range(0, frames, CENTRE) if wanted_T[start : start + CENTRE].any()]
-        edge, batch = (WINDOW - CENTRE) // 2, _BATCH[self.device.type]
-        for first in range(0, len(starts), batch):
-            some = starts[first : first + batch]
-            windows = np.stack([_window(small_THWC, start) for start in some])
-            with torch.inference_mode():
-                logits_2BT = torch.stack(self.network(torch.from_numpy(windows).to(self.device)))
-            centre_2BT = torch.sigmoid(logits_2BT[..., edge : edge + CENTRE]).cpu().numpy()
-            for place, start in enumerate(some):
-                found_2T[:, start : start + CENTRE] = centre_2BT[:, place]
+        batch = _BATCH[self.device.type]
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # sources are worked on in parallel processes
+        try:
+            for first in range(0, len(starts), batch):
+                some = starts[first : first + batch]
+                centre_2BT = self._centres(np.stack([_window(small_THWC, start) for start in some]))
+                for place, start in enumerate(some):
+                    found_2T[:, start : start + CENTRE] = centre_2BT[:, place]
+        finally:
+            torch.set_num_threads(threads)
         return found_2T[0, :frames], found_2T[1, :frames]
+
+    def _centres(self, windows_BTHWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Both probabilities of the middle 50 frames of each window, float32 [2, batch, 50]."""
+        edge = (WINDOW - CENTRE) // 2
+        with torch.inference_mode():
+            logits_2BT = torch.stack(self.network(torch.from_numpy(windows_BTHWC).to(self.device)))
+        centre_2BT: npt.NDArray[np.float32] = torch.sigmoid(logits_2BT[..., edge : edge + CENTRE]).cpu().numpy()
+        return centre_2BT
 
 
 def _window(small_THWC: npt.NDArray[np.uint8], start: int) -> npt.NDArray[np.uint8]:
@@ -180,10 +192,10 @@ def _window(small_THWC: npt.NDArray[np.uint8], start: int) -> npt.NDArray[np.uin
     return np.stack([cv2.resize(small_THWC[n], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for n in numbers])
 
 
-def _read_weights(path: Path) -> dict[str, Any]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if path.suffix != ".safetensors":
+        return read_state_dict(path)
+    try:
         return load_file(path)
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is no safetensors file: {error}") from error
