@@ -64,7 +64,7 @@ class RecognitionConfig:
     beam_size: int = 5
     compute_type: str = "int8"
     device: str = "cpu"
-    base_url: str = ""
+    base_url: str = field(default="", metadata={"identity": False})
     api_key_variable: str = field(default="", metadata={"identity": False})
     timeout_s: float = field(default=60.0, metadata={"identity": False})
     max_attempts: int = field(default=5, metadata={"identity": False})
