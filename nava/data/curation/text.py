@@ -26,7 +26,7 @@ WHOLE: Place = {"x0": 0.0, "y0": 0.0, "x1": 1.0, "y1": 1.0}
 _STRONG_EDGE = 24  # luma steps (0-255) across two pixels
 _WINDOW, _STROKES_PER_WINDOW = 25, 6  # pixels, and strokes of letters that cross so many
 _OCR_MIN_HEIGHT = 96  # pixels: smaller bands are enlarged, the recogniser was trained on larger letters
-_SAME = 4.0  # mean luma step (0-255) between two stills of a band in which nothing changed that could be read
+_PATCH, _SAME = 17, 10.0  # pixels, and mean luma step (0-255) in one such patch between stills that read the same
 
 Luma = npt.NDArray[np.uint8]
 
@@ -192,13 +192,12 @@ def _stroke_share(band_HW: Luma) -> float:
 
 
 def _looks_the_same(before_HW: Luma, after_HW: Luma, read: list[TextBox], still: Still, first_row: int) -> bool:
-    """Whether a band would be read as before: nothing moved in it, or, where there was text, nothing around that."""
+    """Whether a band would be read as before: nothing changed in it, or, where there was text, in the rows of that."""
     if before_HW.shape != after_HW.shape:
         return False
-    step_HW = cv2.absdiff(before_HW, after_HW)
-    if not read:
-        return float(step_HW.mean()) < _SAME
-    height = len(still.luma_HW)
-    first = max(int(min(box.y0 for box in read) * height) - first_row, 0)
-    end = int(max(box.y1 for box in read) * height) - first_row + 1
-    return float(step_HW[first:end].mean()) < _SAME
+    step_HW = cv2.blur(cv2.absdiff(before_HW, after_HW), (_PATCH, _PATCH))
+    if read:
+        height = len(still.luma_HW)
+        first = max(int(min(box.y0 for box in read) * height) - first_row, 0)
+        step_HW = step_HW[first : int(max(box.y1 for box in read) * height) - first_row + 1]
+    return float(step_HW.max(initial=0)) < _SAME

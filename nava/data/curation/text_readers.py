@@ -49,7 +49,7 @@ class RapidOcrReader:
 
     def read(self, luma_HW: npt.NDArray[np.uint8]) -> list[ReadText]:
         """Detection and recognition; detection alone finds text where there is none."""
-        result = self._engine(cv2.cvtColor(luma_HW, cv2.COLOR_GRAY2BGR))
+        result = self._engine(cv2.cvtColor(luma_HW, cv2.COLOR_GRAY2BGR), use_det=True, use_rec=True)
         if result.txts is None:
             return []
         found = zip(result.boxes, result.txts, result.scores, strict=True)
@@ -82,6 +82,10 @@ class PaddleOcrReader(RapidOcrReader):
             models["Rec.rec_keys_path"] = str(folder / _CHARACTERS)
         try:
             super().__init__(**models)
+            # The engine loads a model when it is first used: each is used once, so that a wrong file is refused here.
+            blank_HWC = np.zeros((48, 320, 3), np.uint8)
+            for used in ("use_det", "use_rec"):
+                self._engine(blank_HWC, **{"use_det": False, "use_rec": False} | {used: True})
         except Exception as error:
             raise InputError(f"curation.text.weights: {folder} holds no PP-OCR models: {error}") from error
 
