@@ -90,11 +90,10 @@ class MicroBatchSampler:
 
     def __getitem__(self, number: int) -> SampledBatch:
         """Micro-batch `number` of the stage, counted from 0."""
-        drawn = task_at(self._settings, number // self._run_length, self._seed, self._stage)
-        sequence = self._sequences[pool_name(drawn.task)]
-        position = self.drawn_before(number)[pool_name(drawn.task)]
+        task, before = self._place(number)
+        position, sequence = before[pool_name(task)], self._sequences[pool_name(task)]
         batch = sequence[position]
-        return SampledBatch(number, drawn.task, batch.ids, batch.tokens, batch.cost, position // sequence.per_epoch)
+        return SampledBatch(number, task, batch.ids, batch.tokens, batch.cost, position // sequence.per_epoch)
 
     @property
     def fingerprint(self) -> str:
@@ -107,12 +106,15 @@ class MicroBatchSampler:
 
     def drawn_before(self, number: int) -> dict[str, int]:
         """How many micro-batches of each pool come before micro-batch `number`."""
+        return self._place(number)[1]
+
+    def _place(self, number: int) -> tuple[Task, dict[str, int]]:
         run, place = divmod(number, self._run_length)
         drawn = task_at(self._settings, run, self._seed, self._stage)
         runs = {"audio": drawn.audio, "av": drawn.paired - drawn.voice, "voice": drawn.voice}
         counts = {name: runs[name] * self._run_length for name in self._sequences}
         counts[pool_name(drawn.task)] += place
-        return counts
+        return drawn.task, counts
 
 
 @dataclass(frozen=True)
