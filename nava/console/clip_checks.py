@@ -15,6 +15,7 @@ from nava.pages.clip_page import ScoreCheck
 Kind = Literal["at least", "at most"]
 _FILTERS = ("curation", "filters")
 _SUBSETS = ("curation", "subsets")
+_NO_PICTURE = "sound alone has no picture"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ UNBOUND = {
 def filter_checks(folder: CuratedFolder, row: ClipRow) -> list[ScoreCheck]:
     """Every rule of the filters over one record, in their order."""
     checks = [_score_check(folder, row, rule) for rule in SCORE_RULES]
-    return [*checks, _subtitle_check(folder, row), _offset_check(folder, row)]
+    of_pictures = [_subtitle_check(folder, row), _offset_check(folder, row)]
+    if row["modality"] == Modality.AUDIO:
+        of_pictures = [replace(check, passed=None, note=_NO_PICTURE) for check in of_pictures]
+    return [*checks, *of_pictures]
 
 
 def unbound_scores(row: ClipRow) -> list[ScoreCheck]:
@@ -142,7 +146,7 @@ def _score_check(folder: CuratedFolder, row: ClipRow, rule: ScoreRule) -> ScoreC
     passed = _holds(value, bound, rule.kind)
     note = "" if value is not None else "not measured on this record"
     if rule.pictures_only and row["modality"] == Modality.AUDIO:
-        passed, note = None, "sound alone has no picture"
+        passed, note = None, _NO_PICTURE
     return ScoreCheck(rule.label, rule.column, value, rule.unit, bound, rule.kind, passed, str(rule.reason), note)
 
 

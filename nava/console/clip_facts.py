@@ -209,7 +209,7 @@ def _form(row: ClipRow) -> dict[str, Any]:
         "picture": picture if row["n_frames"] else "",
         "picture of the source": f"{row['source_width']} x {row['source_height']}" if row["source_width"] else "",
         "crop": "" if not crop else ", ".join(f"{name} {crop[name]:.2f}" for name in ("x0", "y0", "x1", "y1")),
-        "sound": f"{row['audio_channels']} channels in the source" if row["audio_channels"] else "",
+        "channels of the source": row["audio_channels"],
         "samples": f"{format_number(row['n_samples_16k'])} at 16 kHz" if row["n_samples_16k"] else "",
         "codecs of the source": ", ".join(name for name in (row["vcodec"], row["acodec"]) if name),
         "bucket": row["bucket"],

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import quote
 
 import numpy as np
 
@@ -48,11 +49,11 @@ class ServedLinks(MediaLinks):
 
     def clip(self, clip_id: str) -> str:
         """See `report_server`."""
-        return f"/clips/{clip_id}"
+        return f"/clips/{quote(clip_id, safe='')}"
 
     def media(self, clip_id: str, kind: str, path: Path) -> str:
         """See `report_server`."""
-        return f"/clips/{clip_id}/{kind}"
+        return f"{self.clip(clip_id)}/{kind}"
 
 
 class EmbeddedLinks(MediaLinks):
@@ -66,12 +67,17 @@ class EmbeddedLinks(MediaLinks):
 
     def clip(self, clip_id: str) -> str:
         """The page of that record in the same folder, if somebody wrote it."""
-        name = f"{clip_id}.html"
+        name = page_name(clip_id)
         return name if self._pages is not None and (self._pages / name).is_file() else ""
 
     def media(self, clip_id: str, kind: str, path: Path) -> str:
         """The file as text."""
         return embed(path, MEDIA_TYPES[path.suffix], self._budget)
+
+
+def page_name(clip_id: str) -> str:
+    """File of a record's page; ids come from a file, so one may not lead to another folder."""
+    return f"{quote(clip_id, safe='')}.html"
 
 
 def media_facts(folder: CuratedFolder, row: ClipRow, links: MediaLinks, *, traced: bool = False) -> MediaFacts:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nava.artifacts.clip_manifest import ClipRow, Status, count_reasons, count_statuses
+from nava.artifacts.clip_manifest import ClipRow, Modality, Status, count_reasons, count_statuses
 from nava.artifacts.source_manifest import count_ignored
 from nava.console.clip_checks import SCORE_RULES, UNBOUND
 from nava.console.clip_media_links import MediaLinks, media_facts, still_facts
@@ -143,7 +143,11 @@ def _card(folder: CuratedFolder, row: ClipRow, links: MediaLinks, players: bool)
 
 def _gallery(folder: CuratedFolder, kept: npt.NDArray[np.bool_], links: MediaLinks, size: int) -> list[ClipCard]:
     """Kept clips at equal distances over the manifest, with players or else with thumbnails."""
-    named = [links.players or name is not None for name in folder.column("thumbnail_path")]
+    # Without players only pictures are worth a place; most thumbnails lie where the curation worked.
+    named = [
+        links.players or (modality == Modality.AUDIO_VIDEO and (name is not None or folder.work is not None))
+        for name, modality in zip(folder.column("thumbnail_path"), folder.column("modality"), strict=True)
+    ]
     positions = np.flatnonzero(kept & np.asarray(named, dtype=bool))
     chosen = positions[np.unique(np.linspace(0, len(positions) - 1, min(size, len(positions))).round().astype(int))]
     return cards(folder, chosen.tolist(), links, players=links.players)

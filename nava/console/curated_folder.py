@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nava.artifacts.clip_manifest import MANIFEST_NAME, MEDIA_DIR, ClipRow, Status, read_clips
+from nava.artifacts.clip_manifest import MANIFEST_NAME, MEDIA_DIR, THUMBNAIL_DIR, ClipRow, Status, read_clips
 from nava.artifacts.gate_verdict import VERDICT_FILE
 from nava.runtime.errors import InputError
 from nava.runtime.storage import read_json
@@ -22,7 +22,7 @@ GATE_DIR = "gate"
 _WORK_UNITS = (".work", "units")
 _NEAR_IDS = 8
 _FUZZY_IDS = 50_000  # beyond, comparing every id takes seconds
-_SUFFIXES = {"video": ".mp4", "sound": ".flac", "model_sound": ".wav"}
+_SUFFIXES = {"video": ".mp4", "sound": ".flac", "model_sound": ".wav", "thumbnail": ".jpg"}
 _COLUMNS = {
     "video": "video_path",
     "sound": "audio_48k_path",
@@ -136,21 +136,28 @@ class CuratedFolder:
             return None
         return value | {"outdated": (self.path / MANIFEST_NAME).stat().st_mtime > judged_at}
 
+    @cached_property
+    def work(self) -> Path | None:
+        """Where the curation that made this manifest worked, source by source; None where that is gone."""
+        look_key = str(self.record.get("look_key", ""))
+        path = self.path.joinpath(*_WORK_UNITS, look_key)
+        return path if look_key and path.is_dir() else None
+
     def file(self, row: ClipRow, kind: str) -> Path | None:
         """A file of a record: `video`, `sound` (48 kHz), `model_sound` (16 kHz) or `thumbnail`.
 
-        What was not kept has no media in the corpus; while the work of its curation is there, they are found in it.
+        What was not kept has no media in the corpus, and only the first kept clips have a thumbnail; while the work
+        of the curation is there, they are found in it.
 
         Returns:
             None where there is no such file, or where the manifest names one outside the folder.
         """
         if named := row[_COLUMNS[kind]]:
             return self._inside(self.path / named)
-        look_key = str(self.record.get("look_key", ""))
-        if row["status"] == Status.KEPT or kind == "thumbnail" or not look_key:
+        if self.work is None or (row["status"] == Status.KEPT and kind != "thumbnail"):
             return None
-        unit = self.path.joinpath(*_WORK_UNITS, look_key, row["src_id"])
-        return self._inside(unit / MEDIA_DIR / f"{row['clip_id']}{_SUFFIXES[kind]}")
+        names = THUMBNAIL_DIR if kind == "thumbnail" else MEDIA_DIR
+        return self._inside(self.work / row["src_id"] / names / f"{row['clip_id']}{_SUFFIXES[kind]}")
 
     def _inside(self, path: Path) -> Path | None:
         resolved = path.resolve()

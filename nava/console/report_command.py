@@ -26,7 +26,7 @@ def inspect(clip_id: str, folder: Path, output: Path | None, as_json: bool) -> N
     CLIP_ID may be the beginning of an id, if no other begins so. Exit codes: 0 done, 2 no such clip or folder.
     """
     from nava.console.clip_facts import clip_lines, clip_page, clip_value
-    from nava.console.clip_media_links import EmbeddedLinks
+    from nava.console.clip_media_links import EmbeddedLinks, page_name
     from nava.console.curated_folder import CuratedFolder
     from nava.pages.clip_page import render_clip_page
     from nava.pages.media import EmbedBudget
@@ -34,7 +34,7 @@ def inspect(clip_id: str, folder: Path, output: Path | None, as_json: bool) -> N
 
     corpus = CuratedFolder(folder)
     whole_id = corpus.find(clip_id)
-    target = output or (None if as_json else corpus.path / REPORT_DIR / _CLIPS_DIR / f"{whole_id}.html")
+    target = output or (None if as_json else corpus.path / REPORT_DIR / _CLIPS_DIR / page_name(whole_id))
     page = clip_page(corpus, whole_id, EmbeddedLinks(EmbedBudget(_MEDIA_BYTES), target.parent if target else None))
     if target is not None:
         write_text(target, render_clip_page(page))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import socket
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,7 +32,7 @@ from nava.console.corpus_facts import ReportSize, corpus_report, record_page
 from nava.console.curated_folder import GATE_DIR, CuratedFolder
 from nava.pages.clip_page import render_clip_page
 from nava.pages.corpus_report_page import CLIPS_PATH, STATUSES, RecordQuery, render_corpus_report, render_record_list
-from nava.runtime.errors import InputError
+from nava.runtime.errors import InputError, NavaError
 
 _SIZE = ReportSize(gallery=12, records=25)
 _PAGE_SIZE = 48
@@ -56,6 +57,7 @@ class ReportServer(ThreadingHTTPServer):
         self._stamp = self._manifest_stamp()
         self._folder = CuratedFolder(folder)
         self.loopback = _is_loopback(host)
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), ReportHandler)
         except OSError as error:
@@ -105,6 +107,8 @@ class ReportHandler(BaseHTTPRequestHandler):
             self._answer()
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True  # a player that has enough
+        except NavaError as error:
+            self._problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
 
     do_HEAD = do_GET  # noqa: N815
 

@@ -169,6 +169,7 @@ def render_clip_page(page: ClipPage, *, on_server: bool = False) -> str:
     Returns:
         HTML text. All values are escaped.
     """
+    unmeasured = all(check.value is None for check in page.checks)
     return render(
         "clip_page.html.j2",
         script=True,
@@ -177,8 +178,9 @@ def render_clip_page(page: ClipPage, *, on_server: bool = False) -> str:
         page=page,
         speech_lanes=_speech_lanes(page),
         place=_place(page),
+        unmeasured=unmeasured,
         groups=[
-            ("What the filters look at", _views(page.checks)),
+            ("What the filters look at", [] if unmeasured else _views(page.checks)),
             ("Measured, and no filter looks at it alone", _views(page.scores)),
             ("What the subsets for stages 2 and 3 ask", _views(page.subset_checks)),
         ],

@@ -261,7 +261,7 @@ def _stage_rows(report: CorpusReport) -> list[dict[str, Any]]:
                 "closed": ", ".join(f"{count} {reason}" for reason, count in stage.closed.items()),
                 "cpu": format_fixed(stage.cpu_s, 2) if stage.cpu_s is not None else "",
                 "cost": bar(stage.cpu_s, slowest, "model") if stage.cpu_s else "",
-                "speed": format_number(speed, 2) if speed is not None else "",
+                "speed": format_number(speed) if speed is not None else "",
             }
         )
     return rows
