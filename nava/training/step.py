@@ -38,7 +38,8 @@ def train(step: Step, shards: Handle, previous: Handle | None = None, *, stage: 
 
     inputs = {"shards": shards.sha256, "previous": previous.sha256 if previous else ""}
     loader = step.section(LoaderConfig)
-    location = shards.require("latent_shards").uri if is_remote(shards.uri) else shards.path
+    shards.require("latent_shards")
+    location = shards.uri if is_remote(shards.uri) else shards.path
     job = StageJob(
         stage=stage,
         seed=step.seed,
