@@ -39,7 +39,7 @@ class SpeakerConfig:
     window_s: float = 0.5
     hop_s: float = 0.125
     max_distance: float = 0.0
-    min_speaker_s: float = 0.25  # a voice that is heard for less is no speaker of its own
+    min_speaker_s: float = 0.5  # a voice that is heard for less is no speaker of its own
 
 
 @dataclass

@@ -19,7 +19,7 @@ _HALF_VIBRATO_FRAMES = 9  # 90 ms, half a period at 5.5 Hz
 _FFT = 1024
 _PEAK_BINS = 3
 
-# Set on generated clips of known kind (seed 11 of the generator) and checked on others; benchmarks/speech.md.
+# Set on generated clips of known kind (seed 11 of the generator) and checked on those of seed 12.
 _HELD_SHARE, _HELD_VOICED_SHARE = 0.75, 0.85
 _MOVING_SEMITONES = 0.08  # a voice is never quite still on a note; a plucked string is
 _PURE_SHARE = 0.99  # one partial and nothing else: a whistle or a test tone, no voice

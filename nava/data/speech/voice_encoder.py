@@ -73,7 +73,7 @@ class ResemblyzerVoices(nn.Module):
     """
 
     name: ClassVar[str] = "resemblyzer"
-    max_distance: ClassVar[float] = 0.3
+    max_distance: ClassVar[float] = 0.32
 
     def __init__(self) -> None:
         super().__init__()
