@@ -23,12 +23,15 @@ def true_tag(clip: Clip) -> str:
 
 
 def _heard(corpus: Corpus) -> list[Clip]:
-    """Clips whose sound was listened to: copies sound like their originals and are not counted again."""
+    """Clips whose sound was listened to. Copies sound like their originals and are not counted again; a transcript
+    beside a file says who speaks when, so that curation need not find out."""
     clips = [*corpus.clips(), *corpus.recordings()]
     return [
         clip
         for clip in clips
-        if clip.label.defect in _INTACT and not clip.label.duplicate_of and clip.row.get("audio_tags") is not None
+        if clip.label.defect in _INTACT
+        and not (clip.label.duplicate_of or clip.label.sidecar)
+        and clip.row.get("audio_tags") is not None
     ]
 
 

@@ -406,6 +406,13 @@ def test_tags_and_speakers():
     assert set(confusion(corpus)) == {"single_speaker", "multi_speaker", "music", "ambient"}
 
 
+def test_sound_with_a_transcript_beside_it_is_not_judged():
+    told = speaking("a", "Ada")
+    told.sidecar = "a.vtt"
+    scores = score_sound(corpus_of((told, [row_of("a", audio_tags=["music"], speakers=3, speech_ratio=1.0)])))
+    assert {one.n for one in scores} == {0}
+
+
 def test_voice_activity():
     spans = [{"speaker": "Ada", "t0_s": 0.1, "t1_s": 1.1, "text": ""}]  # of the clip, which starts at 0.1 s
     corpus = corpus_of(

@@ -104,6 +104,10 @@ def test_a_path_does_not_tell_the_case(plans):
     assert changes > len(plans) / 2
 
 
+def test_no_transcript_tells_what_should_be_heard(plans):
+    assert not any(plan.sidecar for plan in plans)
+
+
 def test_a_plan_depends_on_the_seed_alone(labelled):
     one, again, other = (sha256_json([plan.to_json() for plan in plan_cases(labelled, seed)]) for seed in (3, 3, 4))
     assert one == again != other
