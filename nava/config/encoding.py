@@ -19,7 +19,7 @@ class EncodingConfig:
     shard_mb: int = 256
     dtype: str = "float32"
     # The manifest's column that the text encoder reads; a clip without a prompt is described by its caption.
-    text: str = "prompt"
+    text: str = "caption"
     # Processes that encode, each with encoders of its own; 1 encodes in the step's own process.
     workers: int = field(default=1, metadata=NOT_IDENTITY)
     # Matrix products round differently with another number of threads, so it is fixed, not taken from the machine.

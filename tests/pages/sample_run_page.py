@@ -284,7 +284,15 @@ def rich_page(folder: Path, *, record_count: int = 240, frames: int = 24) -> Run
         git_dirty=True,
         steps=steps(),
         sources=SourceFacts(
-            160, 640 + record_count, 640, len(listed) - quarantined, 0, quarantined, reasons, listed, {"licence": "test"}
+            160,
+            640 + record_count,
+            640,
+            len(listed) - quarantined,
+            0,
+            quarantined,
+            reasons,
+            listed,
+            {"licence": "test"},
         ),
         corpus=CorpusFacts(
             sha[:40],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from typing import Any
@@ -18,18 +18,20 @@ from nava.data.curation.filters import FilterStage
 from nava.data.curation.scores import PictureStage, SoundStage
 from nava.data.curation.source_stages import IntegrityStage, SceneStage, TranscodeStage, WindowStage
 from nava.data.curation.split import SplitStage
-from nava.data.curation.stage import SourceTask, Stage, check_stages, stage_versions
+from nava.data.curation.stage import Clip, SourceTask, Stage, check_stages, stage_versions
 from nava.data.curation.subsets import SubsetStage
 from nava.data.curation.synchrony import SynchronyStage
 from nava.data.curation.text import TextStage
 from nava.data.duplicates.decision import find_duplicates
+from nava.data.duplicates.siblings import PlacedClip, sibling_pairs
+from nava.data.duplicates.signature import Signature
 from nava.data.duplicates.signature_shards import SHARD_NAME, SignatureShards
 from nava.data.duplicates.signature_stage import SignatureStage
 from nava.data.speech.stages import speech_stages
 from nava.runtime.hashing import sha256_json
 
 _KEY_DIGITS = 16
-DUPLICATES, DUPLICATES_VERSION = "duplicates", "2"
+DUPLICATES, DUPLICATES_VERSION = "duplicates", "3"
 
 
 @dataclass
@@ -95,13 +97,32 @@ class CurationPlan:
         for clip_id, cluster in findings.clusters.items():
             opened[clip_id].row["cluster"] = cluster
         for pair in findings.pairs:
-            clip = opened[pair.clip_id]
             where = f" of the corpus at {pair.keeper_index}" if pair.keeper_index else ""
             if pair.keeper_id in opened:
                 where = f" of {opened[pair.keeper_id].row['src_path']}"
-            detail = f"repeats {pair.keeper_id}{where} (cosine {pair.cosine:.3f}, frames and sound agree)"
-            clip.close(Reason.NEAR_DUPLICATE, detail, DUPLICATES)
-            clip.row |= {"dup_of": pair.keeper_id, "dup_cosine": pair.cosine}
+            agree = f"{where} (cosine {pair.cosine:.3f}, frames and sound agree)"
+            _repeats(opened[pair.clip_id], pair.keeper_id, pair.cosine, agree)
+        confirmed = [(pair.clip_id, pair.keeper_id) for pair in findings.pairs if pair.keeper_id in opened]
+        self._drop_siblings(opened, confirmed, signatures)
+
+    def _drop_siblings(
+        self, opened: Mapping[str, Clip], confirmed: Sequence[tuple[str, str]], signatures: Mapping[str, Signature]
+    ) -> None:
+        """Clips of copied sources whose scenes were cut a few frames apart."""
+        keepers = {keeper for _, keeper in confirmed}
+        placed = {name: PlacedClip(name, clip.row["src_id"], clip.row["t0_us"] / 1e6) for name, clip in opened.items()}
+        kept = [placed[name] for name, clip in opened.items() if clip.is_open and clip.has_picture]
+        known = [(placed[one], placed[other]) for one, other in confirmed]
+        limit = self.curation.duplicates.max_hash_distance
+        for one, other, cosine in sibling_pairs(known, kept, signatures, limit):
+            better, worse = sorted((one, other), key=lambda name: (clip_quality(opened[name].row), name), reverse=True)
+            # A keeper stays, and a clip that was just dropped keeps nothing: no chains.
+            if worse in keepers or not (opened[worse].is_open and opened[better].is_open):
+                continue
+            keepers.add(better)
+            source = opened[better].row["src_path"]
+            agree = f" of {source} (cosine {cosine:.3f}, frames agree, as do other clips of the two sources)"
+            _repeats(opened[worse], better, cosine, agree)
 
     def finish(self, rows: Sequence[ClipRow]) -> None:
         """What is still open is kept; splits, subsets and the versions that made the records."""
@@ -118,6 +139,11 @@ class CurationPlan:
             row["split"] = str(splits[row["src_sha256"]]) if row["src_sha256"] in splits else None
         for row in kept:
             row["subsets"] = subsets.process(row)
+
+
+def _repeats(clip: Clip, keeper: str, cosine: float, agree: str) -> None:
+    clip.close(Reason.NEAR_DUPLICATE, f"repeats {keeper}{agree}", DUPLICATES)
+    clip.row |= {"dup_of": keeper, "dup_cosine": cosine}
 
 
 def look_stages(config: CurationConfig) -> list[Stage]:

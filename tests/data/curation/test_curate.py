@@ -120,7 +120,7 @@ def test_good_files_become_exact_clips_with_media_beside_the_manifest(good_run):
         assert row["tags"][0] == "flash"
         assert row["t1_us"] - row["t0_us"] == pytest.approx(49e6 / 24, abs=1)
         assert row["scene_t0_us"] <= row["t0_us"] < row["t1_us"] <= row["scene_t1_us"] + 25_000
-        assert dict(row["stage_versions"])["duplicates"] == "2"
+        assert dict(row["stage_versions"])["duplicates"] == "3"
 
 
 def test_the_transcript_goes_to_the_clip_in_which_it_is_spoken(good_run):
