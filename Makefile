@@ -11,9 +11,10 @@ export DVC_NO_ANALYTICS := 1
 export GX_ANALYTICS_ENABLED := False
 export HF_HUB_OFFLINE := 1
 export MLFLOW_DISABLE_TELEMETRY := true
+export RAY_USAGE_STATS_ENABLED := 0
 export DS_ACCELERATOR := cpu
 
-.PHONY: help demo test lint types unit soak fixture bench setup setup-dev browser clean
+.PHONY: help demo test lint types unit soak swift fixture bench setup setup-dev browser clean
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -66,6 +67,12 @@ unit: setup-dev
 
 soak: setup-dev browser ## Long kill and load tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak
+
+# Swift has an environment of its own, outside .venv. SWIFT chooses the folder of it and of its storage.
+SWIFT ?= $(HOME)/.cache/nava/swift
+swift: setup-dev ## Curate from, version to and train from a real S3 service: OpenStack Swift on the loopback
+	@$(BIN)/python tests/s3/swift_server.py install "$(SWIFT)"
+	@NAVA_TEST_SWIFT="$(SWIFT)" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m swift tests/s3
 
 fixture: setup ## The seeded fixture corpus that data.dvc names, into data/; says whether the bytes are those
 	@$(BIN)/nava data synthetic --recipe smoke --output data

@@ -165,9 +165,10 @@ def _configure(run: Path, ports: dict[str, int], secret_key: str) -> None:
     for kind in _KINDS:
         (etc / f"{kind}.conf").write_text(
             f"[DEFAULT]\n{common}{storage}bind_port = {ports[kind]}\n"
-            f"[pipeline:main]\npipeline = healthcheck {kind}-server\n[filter:healthcheck]\nuse = egg:swift#healthcheck\n"
+            f"[pipeline:main]\npipeline = healthcheck {kind}-server\n"
+            "[filter:healthcheck]\nuse = egg:swift#healthcheck\n"
             f"[app:{kind}-server]\nuse = egg:swift#{kind}\n"
-            # Updates of listings are written while the client waits, so that a listing has what was put.
+            # No updater runs that would bring a listing up to date later, and a slow machine needs more than 1 s.
             + ("container_update_timeout = 30\n" if kind == "object" else "")
         )
 

@@ -218,7 +218,8 @@ class CorpusSnapshot:
         remote = f" {self.version.remote_url}" if self.version.remote_url else ""
         return InputError(
             f"corpus {self.version.version} cannot be checked out from {self._place} or its remote{remote}: {problem}. "
-            "Make the remote reachable, or run the step 'version' again."
+            "Make the remote reachable, look at the credentials in the environment (AWS_ACCESS_KEY_ID or AWS_PROFILE), "
+            "or run the step 'version' again."
         )
 
 

@@ -90,10 +90,15 @@ def cluster_count(fresh: int, total: int, config: DuplicateConfig) -> int:
     return min(round(total**0.5), config.max_clusters)
 
 
+def sample_places(total: int, count: int, seed: int) -> Integers:
+    """At most `count` of the numbers below `total`, drawn by seed, in order."""
+    return np.sort(np.random.default_rng(seed).permutation(total)[:count])
+
+
 def sample_embeddings(shards: Sequence[EmbeddingShard], count: int, seed: int) -> Floats:
     """At most `count` embeddings of all shards, float32, drawn by seed and returned in the order of their ranks."""
     sizes = [len(shard.ranks) for shard in shards]
-    picks = np.sort(np.random.default_rng(seed).permutation(sum(sizes))[:count])
+    picks = sample_places(sum(sizes), count, seed)
     starts = np.concatenate([[0], np.cumsum(sizes)])
     ranks, rows = [], []
     for shard, start, stop in zip(shards, starts, starts[1:], strict=False):
