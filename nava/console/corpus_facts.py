@@ -31,6 +31,7 @@ STAGE_ORDER = (
     "integrity",
     "scenes",
     "windows",
+    "bars",
     "text",
     "transcode",
     "picture",

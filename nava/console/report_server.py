@@ -123,7 +123,7 @@ class ReportHandler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         address = urlsplit(self.path)
-        path = unquote(address.path)
+        path = address.path
         corpus = self.server.corpus()
         if path == "/":
             href = "/gate" if corpus.verdict() else ""
@@ -151,7 +151,8 @@ class ReportHandler(BaseHTTPRequestHandler):
         self._send(render_record_list(corpus.path.name, query, cards, found, pages, reasons).encode(), _HTML)
 
     def _send_record(self, corpus: CuratedFolder, rest: str) -> None:
-        name, _, kind = rest.partition("/")
+        # Decoded after it is taken apart: an id may have any character.
+        name, kind = map(unquote, rest.partition("/")[::2])
         as_json = name.endswith(".json") and not kind
         clip_id = name.removesuffix(".json") if as_json else name
         if clip_id not in corpus or (kind and kind not in _MEDIA_KINDS):
@@ -177,15 +178,16 @@ class ReportHandler(BaseHTTPRequestHandler):
             try:
                 # Files carry no validator, so a range that depends on one is answered whole.
                 asked = "" if "If-Range" in self.headers else self.headers.get("Range", "")
-                start, end = byte_range(asked, size) or (0, size)
+                part = byte_range(asked, size)
             except RangeNotSatisfiableError:
                 self._problem(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "", {"Content-Range": f"bytes */{size}"})
                 return
+            start, end = part or (0, size)
             headers = {"Accept-Ranges": "bytes"}
-            if (start, end) != (0, size) or asked:
-                headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-            status = HTTPStatus.PARTIAL_CONTENT if "Content-Range" in headers else HTTPStatus.OK
-            self._head(status, MEDIA_TYPES[path.suffix], end - start, headers)
+            headers |= {"Content-Range": f"bytes {start}-{end - 1}/{size}"} if part else {}
+            self._head(
+                HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK, MEDIA_TYPES[path.suffix], end - start, headers
+            )
             file.seek(start)
             left = end - start if self.command != "HEAD" else 0
             while left and (chunk := file.read(min(left, _CHUNK_BYTES))):

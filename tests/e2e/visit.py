@@ -18,9 +18,9 @@ PHONE = {"width": 375, "height": 812}
 
 
 class Visit:
-    """A page opened, with what the browser complained about and asked for."""
+    """A page opened, a file or an address, with what the browser complained about and asked for."""
 
-    def __init__(self, browser: Any, path: Path, **context: Any) -> None:
+    def __init__(self, browser: Any, path: Path | str, **context: Any) -> None:
         self.context = browser.new_context(**({"viewport": DESKTOP} | context))
         self.page = self.context.new_page()
         self.complaints: list[str] = []
@@ -30,7 +30,7 @@ class Visit:
         self.refused: list[str] = []
         self.page.on("requestfailed", lambda request: self.refused.append(f"{request.failure} {request.url[:100]}"))
         self.page.on("request", lambda request: self.requests.append(request.url[:100]))
-        self.page.goto(path.as_uri(), wait_until="load")
+        self.page.goto(path.as_uri() if isinstance(path, Path) else path, wait_until="load")
 
     def __enter__(self) -> "Visit":
         return self

@@ -182,3 +182,37 @@ def test_no_chart_has_a_style_attribute_because_the_policy_would_refuse_it() -> 
         charts.traces([0, 1], [0, 1]),
     ]
     assert not any("style" in element.attrib for svg in drawings for element in parse(svg).iter())
+
+
+def test_a_histogram_stacks_its_layers_to_the_counts() -> None:
+    svg = charts.histogram(
+        [0.0, 1.0, 2.0],
+        [("kept", [3, 1], "good"), ("not kept", [1, 0], "warn")],
+        title="Records",
+        x_label="x",
+        bounds=[0.5, 9.0],
+    )
+    bins = [element.attrib for element in parse(svg).iter() if "bin" in element.get("class", "").split()]
+    assert [one["class"] for one in bins] == ["bin tone-good", "bin tone-good", "bin tone-warn"]
+    heights = [float(one["height"].removesuffix("%")) for one in bins]
+    assert heights[0] == pytest.approx(3 * heights[1])
+    tops = [float(one["y"].removesuffix("%")) for one in bins]
+    assert tops[2] + heights[2] == pytest.approx(tops[0])
+    assert tops[0] + heights[0] == pytest.approx(100, abs=0.02)
+    assert attributes(svg, "bound", "x1") == ["25.00%"]
+    assert parse(svg).attrib["aria-label"] == "Records. kept 4; not kept 1."
+
+
+def test_a_histogram_of_nothing_is_nothing_and_text_stays_text() -> None:
+    assert charts.histogram([0.0, 1.0], [("kept", [0], "good")], title="t", x_label="x") == ""
+    svg = charts.histogram([0.0, 1.0], [(ATTACK, [1], "good")], title=ATTACK, x_label=ATTACK)
+    assert "script" not in {element.tag for element in parse(svg).iter()}
+
+
+@pytest.mark.parametrize(("value", "at"), [(5.0, "50.00%"), (-9.0, "1.00%"), (99.0, "99.00%")])
+def test_a_score_lies_on_its_bar_and_beyond_it_at_the_end(value: float, at: str) -> None:
+    svg = charts.score_bar(value, 0.0, 10.0, (2.0, 8.0), [4.0])
+    assert attributes(svg, "dot", "cx") == [at]
+    assert attributes(svg, "usual", "x") == ["20.00%"]
+    assert attributes(svg, "usual", "width") == ["60.00%"]
+    assert attributes(svg, "bound", "x1") == ["40.00%"]

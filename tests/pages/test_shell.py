@@ -73,3 +73,11 @@ def test_assets_cannot_close_their_own_element() -> None:
                   counts={"passed": 0, "failed": 0, "not_applicable": 0})  # fmt: skip
     assert html.count("</script>") == html.count("<script>") == 1
     assert html.count("</style>") == html.count("<style>") == 1
+
+
+def test_a_page_on_a_server_may_show_its_media_and_search_there_and_no_more() -> None:
+    alone, served = content_security_policy("s", "x"), content_security_policy("s", "x", True)
+    assert "form-action 'none'; img-src data:; media-src data:;" in alone
+    assert "form-action 'self'; img-src data: 'self'; media-src data: 'self';" in served
+    assert served.startswith("default-src 'none'; base-uri 'none';")
+    assert served.count("'self'") == 3
