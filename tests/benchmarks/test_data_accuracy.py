@@ -501,6 +501,11 @@ def test_the_benchmark_generates_curates_and_reads_each_seed(monkeypatch, tmp_pa
 # Real media.
 
 
+def test_distributions_that_are_not_installed_carry_nothing(monkeypatch):
+    monkeypatch.setattr(data_accuracy_media, "DISTRIBUTIONS", ("no-such-distribution",))
+    assert data_accuracy_media.real_media() == []
+
+
 def test_real_media_of_installed_packages_are_found_and_linked(tmp_path):
     pytest.importorskip("skimage")
     files = data_accuracy_media.real_media()
