@@ -103,8 +103,15 @@ def subset_checks(folder: CuratedFolder, row: ClipRow) -> list[ScoreCheck]:
     ]
     if row["modality"] == Modality.AUDIO_VIDEO:
         checks.append(_bounded(folder, row, "sharpness", "Sharpness", "", "min_sharpness", "at least", "sharp"))
-        checks += _synchrony_checks(folder, row)
+        checks += [_crop_check(row), *_synchrony_checks(folder, row)]
     return checks
+
+
+def _crop_check(row: ClipRow) -> ScoreCheck:
+    """Stage 3 wants whole pictures."""
+    crop = row["crop"]
+    cut = 1 - (crop["x1"] - crop["x0"]) * (crop["y1"] - crop["y0"]) if crop else 0.0
+    return ScoreCheck("Cut away", "crop", cut, "share of the picture", 0, "at most", not crop, "whole picture")
 
 
 def _synchrony_checks(folder: CuratedFolder, row: ClipRow) -> list[ScoreCheck]:
@@ -161,7 +168,9 @@ def _subtitle_check(folder: CuratedFolder, row: ClipRow) -> ScoreCheck:
     if row["text_check"] == TextCheck.NO_EDGES:
         return _text_check(0, True, "nothing in the bands looks like letters, so OCR was not needed")
     seen = ", ".join(f"“{box['text']}” at {box['time_s']:.1f} s (score {box['score']:.2f})" for box in boxes[:3])
-    return _text_check(len(boxes), not boxes, seen or f"{len(read)} boxes read, none of them counts as a subtitle")
+    return _text_check(
+        len(boxes), not boxes, seen or f"{len(read)} boxes read, none is a subtitle in what is kept of the picture"
+    )
 
 
 def _text_check(boxes: int | None, passed: bool | None, note: str) -> ScoreCheck:

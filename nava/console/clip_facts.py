@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from nava.artifacts.clip_manifest import ClipRow, Status
 from nava.console.clip_checks import duplicate_check, filter_checks, subset_checks, unbound_scores
@@ -121,7 +122,7 @@ def clip_lines(page: ClipPage) -> list[str]:
 
 def _score_line(check: ScoreCheck) -> str:
     state = {True: "pass", False: "FAIL", None: "-"}[check.passed] if check.bound is not None else ""
-    columns = f"  {check.label:26}{score_text(check.value, check.column):>10} {check.unit:18}"
+    columns = f"  {check.label:26}{score_text(check.value, check.column):>10} {check.unit:21}"
     return f"{columns}{bound_text(check):18}{state:5}{check.note}".rstrip()
 
 
@@ -149,11 +150,8 @@ def also_against(row: ClipRow, checks: Sequence[ScoreCheck]) -> list[str]:
 
 def _in_corpus(folder: CuratedFolder, check: ScoreCheck) -> ScoreCheck:
     """The check with where its value lies among all that were measured."""
-    if (
-        check.value is None
-        or check.column not in folder.table.column_names
-        or check.column in ("ocr_boxes", "speakers")
-    ):
+    kind = folder.table.schema.field(check.column).type
+    if check.value is None or check.bound == 0 or not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         return check
     measured = np.asarray([value for value in folder.column(check.column) if value is not None], dtype=float)
     measured = measured[np.isfinite(measured)]

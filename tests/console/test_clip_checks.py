@@ -131,7 +131,7 @@ def test_text_that_was_read_is_quoted(folder: CuratedFolder) -> None:
     assert (check.value, check.passed) == (1, False)
     assert "“Look over here” at 0.5 s (score 0.90)" in check.note
     small = record(KEPT, "one", ocr_boxes=[BOX | {"text": "ab"}], text_check="read")
-    assert "none of them counts" in {check.column: check for check in filter_checks(folder, small)}["ocr_boxes"].note
+    assert "none is a subtitle" in {check.column: check for check in filter_checks(folder, small)}["ocr_boxes"].note
 
 
 @pytest.mark.parametrize(
@@ -152,6 +152,14 @@ def test_the_subsets_are_what_their_checks_say(
     failed = any(check.passed is False for check in subset_checks(folder, row))
     subsets = SubsetStage(SubsetConfig()).process(row)
     assert (STAGE3 in subsets) is not failed
+
+
+def test_a_cropped_picture_is_not_for_stage_3(folder: CuratedFolder) -> None:
+    for crop, cut in ((None, 0.0), ({"x0": 0.0, "y0": 0.0, "x1": 1.0, "y1": 0.75}, 0.25)):
+        row = record(KEPT, "one", crop=crop)
+        check = next(check for check in subset_checks(folder, row) if check.column == "crop")
+        assert (check.value, check.passed) == (cut, crop is None)
+        assert (STAGE3 in SubsetStage(SubsetConfig()).process(row)) is check.passed
 
 
 @pytest.mark.parametrize(("lufs", "silence"), itertools.product([-45.0, -20.0], [0.5, 0.9]))

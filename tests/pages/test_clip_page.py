@@ -107,7 +107,7 @@ def test_text_from_outside_stays_text(on_server: bool) -> None:
 @pytest.mark.parametrize(
     ("media", "there", "gone"),
     [
-        (MediaFacts(video="v", poster="p"), ["<video controls", 'poster="p"'], ["<audio"]),
+        (MediaFacts(video="v", poster="p"), ["<video controls"], ["<audio", 'poster="p"']),
         (MediaFacts(sound="s", poster="p"), ["<audio controls"], ["<video"]),
         (MediaFacts(poster="p"), ['<img src="p"'], ["<video", "<audio"]),
         (MediaFacts(note="gone with the wind"), ["no media", "gone with the wind"], ["<video", "<audio", "<img"]),
