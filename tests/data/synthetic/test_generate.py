@@ -22,7 +22,7 @@ from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_file, sha256_tree
 from tests.data.synthetic.corpora import SEED, brightness_track, tiny_config
 
-START_DEADLINE_S = 60
+START_DEADLINE_S = 900.0
 
 
 def flash_shots(corpus):
