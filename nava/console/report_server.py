@@ -17,6 +17,7 @@ import ipaddress
 import json
 import socket
 import threading
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -97,6 +98,11 @@ class ReportHandler(BaseHTTPRequestHandler):
     timeout = 60
     _links: ClassVar[ServedLinks] = ServedLinks()
 
+    def handle(self) -> None:
+        """The requests of one connection; a player that has enough may end it at any byte, also between two."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            super().handle()
+
     def do_GET(self) -> None:
         """A page, or a file."""
         try:
@@ -105,8 +111,6 @@ class ReportHandler(BaseHTTPRequestHandler):
                 self._problem(HTTPStatus.FORBIDDEN, "this report answers to localhost only")
                 return
             self._answer()
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True  # a player that has enough
         except NavaError as error:
             self._problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
 

@@ -235,16 +235,19 @@ def is_running(pid: int) -> bool:
 def test_a_killed_run_leaves_no_worker_and_goes_on_to_the_same_bytes(tmp_path):
     config = tiny_config(videos=6, audio_files=1, workers=2)
     program = (
-        "import json, sys; from pathlib import Path; from nava.config.synthetic import DefectCounts, SyntheticConfig\n"
+        "import json, sys; from pathlib import Path\n"
+        "from nava.config.synthetic import CaseCounts, DefectCounts, SyntheticConfig\n"
         "from nava.data.synthetic.generate import generate\n"
         "values = json.loads(sys.argv[2]); values['defects'] = DefectCounts(**values['defects'])\n"
+        "values['cases'] = CaseCounts(**values['cases'])\n"
         "generate(Path(sys.argv[1]), SyntheticConfig(**values), int(sys.argv[3]))\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "killed"), json.dumps(asdict(config)), str(SEED)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         truth = tmp_path / "killed" / "truth"
-        wait_until(lambda: truth.is_dir() and list(truth.glob("*.json")))
+        wait_until(lambda: process.poll() is not None or any(truth.glob("*.json")))
+        assert process.poll() is None, "the run ended before its first file"
         workers = child_processes(process.pid)
         process.send_signal(signal.SIGKILL)
         process.wait()
