@@ -2,11 +2,13 @@
 
 from dataclasses import asdict, dataclass, field
 
-from nava.config.checks import require
+from nava.config.checks import require, require_at_least, require_one_of
+from nava.config.lora import LoraConfig
+from nava.config.training_guard import GuardConfig
 
 ENGINES = ("deepspeed", "plain")
-# ZeRO stage 0 reports no gradient norm; stage 3 shards the parameters, which the moving average needs whole.
-ZERO_STAGES = (1, 2)
+ZERO_STAGES = (0, 1, 2, 3)
+PRECISIONS = ("fp32", "bf16")
 NOT_IDENTITY = {"identity": False}
 
 
@@ -79,12 +81,23 @@ class TrainingConfig:
 
     # `deepspeed`, or `plain`: the same arithmetic in a loop without it, to compare with.
     engine: str = "deepspeed"
-    # 1 shards the optimizer's state over processes, 2 the gradients as well.
+    # What is sharded over processes: 1 the optimizer's state, 2 the gradients as well, 3 the parameters as well.
     zero_stage: int = 1
+    # "bf16" computes in bfloat16; the optimizer's weights and the moving average stay float32.
+    precision: str = "fp32"
+    # Compute each block again in the backward pass instead of keeping its activations.
+    activation_checkpointing: bool = False
+    # torch.compile, block by block.
+    compile: bool = False
+    # Processes that share the tokens of one micro-batch (Ulysses); a divisor of the processes and of the heads.
+    sequence_parallel: int = 1
     # Threads change the order of sums, so they are part of the result.
     threads: int = 1
     micro_batch_size: int = 16
-    gradient_accumulation_steps: int = 1
+    # Micro-batches of an optimizer step over all processes: each process accumulates its part of them.
+    micro_batches_per_step: int = 1
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    guard: GuardConfig = field(default_factory=GuardConfig)
 
     learning_rate: float = 4e-3
     weight_decay: float = 0.0
@@ -104,6 +117,13 @@ class TrainingConfig:
 
     checkpoint_every_steps: int = field(default=150, metadata=NOT_IDENTITY)
     keep_checkpoints: int = field(default=2, metadata=NOT_IDENTITY)
+    # Checkpoints of the lowest validation losses that stay besides; needs validate_every_steps.
+    keep_best_checkpoints: int = field(default=0, metadata=NOT_IDENTITY)
+    # Write checkpoints beside the next steps; off waits for each.
+    checkpoint_async: bool = field(default=True, metadata=NOT_IDENTITY)
+    # Validate and sample every so many steps; 0 does so at the ends of a stage only.
+    validate_every_steps: int = field(default=0, metadata=NOT_IDENTITY)
+    sample_every_steps: int = field(default=0, metadata=NOT_IDENTITY)
     report_every_s: float = field(default=10.0, metadata=NOT_IDENTITY)
 
     def stages(self) -> list[StageConfig]:
@@ -118,11 +138,18 @@ class TrainingConfig:
         """
         for number, stage in enumerate(self.stages(), start=1):
             _check_stage(f"training.stage{number}", stage)
-        require(self.engine in ENGINES, "training.engine", self.engine, " or ".join(ENGINES))
-        require(self.zero_stage in ZERO_STAGES, "training.zero_stage", self.zero_stage, "1 or 2")
-        counts = ("threads", "micro_batch_size", "gradient_accumulation_steps", "validation_clips")
-        for name in (*counts, "checkpoint_every_steps", "keep_checkpoints"):
-            require(getattr(self, name) >= 1, f"training.{name}", getattr(self, name), "at least 1")
+        require_one_of(self, "training", "engine", ENGINES)
+        require_one_of(self, "training", "precision", PRECISIONS)
+        require(self.zero_stage in ZERO_STAGES, "training.zero_stage", self.zero_stage, "0, 1, 2 or 3")
+        counts = ("threads", "micro_batch_size", "micro_batches_per_step", "sequence_parallel", "validation_clips")
+        require_at_least(self, "training", (*counts, "checkpoint_every_steps", "keep_checkpoints"), 1)
+        cadences = ("keep_best_checkpoints", "validate_every_steps", "sample_every_steps")
+        require_at_least(self, "training", cadences, 0)
+        if self.keep_best_checkpoints:
+            every = self.validate_every_steps
+            require(every > 0, "training.validate_every_steps", every, "above 0, since keep_best_checkpoints is set")
+        self.lora.check()
+        self.guard.check()
         for name in ("learning_rate", "gradient_clip"):
             require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "above 0")
         for name in ("constant_share", "final_learning_rate_ratio"):

@@ -73,7 +73,7 @@ class PlainEngine(Engine):
     def __init__(self, config: TrainingConfig, model: nn.Module) -> None:
         self.model = model
         self._clip = config.gradient_clip
-        self._accumulation = config.gradient_accumulation_steps
+        self._accumulation = config.micro_batches_per_step
         self._optimizer = _optimizer(config, model)
 
     def update(self, losses: Iterable[Tensor], learning_rate: float) -> float:
@@ -146,7 +146,7 @@ class DeepSpeedEngine(Engine):
 def _deepspeed_config(config: TrainingConfig) -> dict[str, Any]:
     return {
         "train_micro_batch_size_per_gpu": config.micro_batch_size,
-        "gradient_accumulation_steps": config.gradient_accumulation_steps,
+        "gradient_accumulation_steps": config.micro_batches_per_step,
         "gradient_clipping": config.gradient_clip,
         "zero_allow_untested_optimizer": True,
         "zero_optimization": {

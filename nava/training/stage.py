@@ -130,7 +130,7 @@ def _micro_batches(job: StageJob) -> MicroBatches:
         raise InputError(
             f"voices of the latents have {max(widths)} values, but model.speaker_dim is {job.model.speaker_dim}"
         )
-    steps = job.training.gradient_accumulation_steps
+    steps = job.training.micro_batches_per_step
     loader = LatentLoader(job.shards, sampler, per_step=steps, prefetch=job.loader.prefetch)
     return MicroBatches(loader, job.training.stages()[job.stage - 1], job.stage, job.seed)
 

@@ -148,7 +148,7 @@ class StageTrainer:
         config = self.config
         if self._ahead is None:
             self._ahead = iter(self._batches)
-        micro_batches = list(islice(self._ahead, config.gradient_accumulation_steps))
+        micro_batches = list(islice(self._ahead, config.micro_batches_per_step))
         # Training draws from generators of its own; this covers whatever a model might draw from the global one.
         torch.manual_seed(derived_seed(self.seed, self.stage, "global", step))
         terms: list[LossTerms] = []

@@ -49,7 +49,7 @@ def train(engine: Engine, first: int, last: int, accumulation: int = 1) -> list[
 
 @pytest.mark.parametrize(("zero_stage", "accumulation"), [(1, 1), (2, 3)])
 def test_deepspeed_equals_the_plain_loop(zero_stage: int, accumulation: int) -> None:
-    config = replace(CONFIG, zero_stage=zero_stage, gradient_accumulation_steps=accumulation)
+    config = replace(CONFIG, zero_stage=zero_stage, micro_batches_per_step=accumulation)
     plain = train(PlainEngine(config, TwoHeads()), 0, 12, accumulation)
     engine = create_engine(replace(config, engine="deepspeed"), TwoHeads())
     deepspeed = train(engine, 0, 12, accumulation)

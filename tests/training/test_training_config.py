@@ -27,10 +27,10 @@ def test_it_goes_through_omegaconf_unchanged() -> None:
     ("changes", "message"),
     [
         ({"engine": "fsdp"}, "training.engine is 'fsdp'; it must be deepspeed or plain"),
-        ({"zero_stage": 3}, "training.zero_stage is 3; it must be 1 or 2"),
+        ({"zero_stage": 4}, "training.zero_stage is 4; it must be 0, 1, 2 or 3"),
         ({"threads": 0}, "training.threads is 0; it must be at least 1"),
         ({"micro_batch_size": 0}, "training.micro_batch_size"),
-        ({"gradient_accumulation_steps": -1}, "training.gradient_accumulation_steps"),
+        ({"micro_batches_per_step": -1}, "training.micro_batches_per_step"),
         ({"checkpoint_every_steps": 0}, "training.checkpoint_every_steps"),
         ({"keep_checkpoints": 0}, "training.keep_checkpoints"),
         ({"learning_rate": 0.0}, "training.learning_rate is 0.0; it must be above 0"),
