@@ -7,7 +7,7 @@ flushed to disk, then the manifest, then the folder gets its name. A reader take
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class CheckpointManifest:
         config_hash: hash of everything that decides the result; a checkpoint of another configuration is not resumed.
         rng: what the random draws of the next steps derive from.
         files: by relative path, every file but the manifest.
+        validation_loss: of the averaged weights, if they were validated at this step.
     """
 
     stage: int
@@ -49,6 +50,7 @@ class CheckpointManifest:
     config_hash: str
     rng: dict[str, Any]
     files: dict[str, FileRecord] = field(default_factory=dict)
+    validation_loss: float | None = None
     schema_version: int = SCHEMA_VERSION
 
 
@@ -67,30 +69,77 @@ def save_checkpoint(
         write: writes the files into the folder it is given.
         keep_last: how many checkpoints stay, at least 1.
     """
-    target = root / f"{_PREFIX}{manifest.step:08d}"
     part = root / f"{_PART_PREFIX}{uuid.uuid4().hex[:8]}"
     part.mkdir(parents=True)
     try:
         write(part)
         seal(part, manifest)
-        if target.exists():
-            shutil.rmtree(target)
-        part.rename(target)
-        _fsync(root)
+        target = publish(part, manifest)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    for old in _folders(root)[max(1, keep_last) :]:
-        shutil.rmtree(old)
+    prune(root, keep_last)
     return target
 
 
-def seal(folder: Path, manifest: CheckpointManifest) -> CheckpointManifest:
-    """Hash every file under `folder`, flush all to disk, and write the manifest last."""
-    files = {}
+def part_of(root: Path, step: int) -> Path:
+    """Where several processes write one checkpoint together, until it is published."""
+    return root / f"{_PART_PREFIX}{step:08d}"
+
+
+def publish(part: Path, manifest: CheckpointManifest) -> Path:
+    """Give a sealed folder its name beside it; what had that name is removed."""
+    target = part.with_name(f"{_PREFIX}{manifest.step:08d}")
+    if target.exists():
+        shutil.rmtree(target)
+    part.rename(target)
+    _fsync(part.parent)
+    return target
+
+
+def prune(root: Path, keep_last: int, keep_best: int = 0) -> None:
+    """Remove all checkpoints under `root` but the newest, and those of the lowest validation losses.
+
+    Args:
+        root: folder of the stage's checkpoints.
+        keep_last: how many of the newest stay, at least 1.
+        keep_best: how many of the best stay besides.
+    """
+    folders = complete_folders(root)
+    if len(folders) <= max(1, keep_last):
+        return
+    kept = set(folders[: max(1, keep_last)])
+    if keep_best:
+        losses = {folder: _validation_loss(folder) for folder in folders}
+        judged = [folder for folder in folders if losses[folder] is not None]
+        kept |= set(sorted(judged, key=lambda folder: (losses[folder], folder))[:keep_best])
+    for old in folders:
+        if old not in kept:
+            shutil.rmtree(old)
+
+
+def record_file(path: Path) -> FileRecord:
+    """Flush a file to disk, and its size and hash."""
+    _fsync(path)
+    return FileRecord(path.stat().st_size, sha256_file(path))
+
+
+def seal(
+    folder: Path, manifest: CheckpointManifest, known: Mapping[str, FileRecord] | None = None
+) -> CheckpointManifest:
+    """Hash every file under `folder`, flush all to disk, and write the manifest last.
+
+    Args:
+        folder: of the checkpoint.
+        manifest: `files` is filled in here.
+        known: files that whoever wrote them has flushed and hashed.
+    """
+    files = dict(known or {})
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            files[path.relative_to(folder).as_posix()] = FileRecord(path.stat().st_size, sha256_file(path))
-        _fsync(path)
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in files:
+            files[name] = record_file(path)
+        elif path.is_dir():
+            _fsync(path)
     _fsync(folder)
     sealed = replace(manifest, files=files)
     write_json(folder / MANIFEST_FILE, asdict(sealed))
@@ -103,9 +152,8 @@ def latest_complete(root: Path, config_hash: str, warn: Callable[[str], None]) -
     A damaged one, or one of another configuration, is named through `warn` and the one before is tried. Parts of saves
     that were killed are removed.
     """
-    for part in root.glob(f"{_PART_PREFIX}*"):
-        shutil.rmtree(part, ignore_errors=True)
-    for folder in _folders(root):
+    remove_parts(root)
+    for folder in complete_folders(root):
         try:
             found = verify(folder)
             if found.config_hash != config_hash:
@@ -117,14 +165,24 @@ def latest_complete(root: Path, config_hash: str, warn: Callable[[str], None]) -
     return None
 
 
-def verify(folder: Path) -> CheckpointManifest:
-    """Read the manifest and check every file against it.
+def remove_parts(root: Path) -> None:
+    """Remove what saves that were killed left behind."""
+    for part in root.glob(f"{_PART_PREFIX}*"):
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def verify(folder: Path, share: int = 0, shares: int = 1) -> CheckpointManifest:
+    """Read the manifest and check files against it.
+
+    Args:
+        folder: of the checkpoint.
+        share, shares: which part of the files to check; several processes divide the work.
 
     Raises:
         CheckpointDamagedError: the manifest or a file is missing, unreadable, of another version, or changed.
     """
     manifest = read_manifest(folder)
-    for name, record in manifest.files.items():
+    for name, record in sorted(manifest.files.items())[share::shares]:
         path = folder / name
         if not path.is_file():
             raise CheckpointDamagedError(f"file {name} is missing")
@@ -162,8 +220,15 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _folders(root: Path) -> list[Path]:
-    """Checkpoint folders, newest step first."""
+def _validation_loss(folder: Path) -> float | None:
+    try:
+        return read_manifest(folder).validation_loss
+    except CheckpointDamagedError:
+        return None
+
+
+def complete_folders(root: Path) -> list[Path]:
+    """Folders of checkpoints, newest step first; what is in them is not looked at."""
     return sorted((path for path in root.glob(f"{_PREFIX}*") if path.is_dir()), reverse=True)
 
 

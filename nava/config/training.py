@@ -121,6 +121,8 @@ class TrainingConfig:
     keep_best_checkpoints: int = field(default=0, metadata=NOT_IDENTITY)
     # Write checkpoints beside the next steps; off waits for each.
     checkpoint_async: bool = field(default=True, metadata=NOT_IDENTITY)
+    # A folder in a bucket, where checkpoints are kept as well and from where a new machine goes on; empty for none.
+    checkpoint_uri: str = field(default="", metadata=NOT_IDENTITY)
     # Validate and sample every so many steps; 0 does so at the ends of a stage only.
     validate_every_steps: int = field(default=0, metadata=NOT_IDENTITY)
     sample_every_steps: int = field(default=0, metadata=NOT_IDENTITY)

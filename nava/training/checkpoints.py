@@ -1,0 +1,163 @@
+"""Checkpoints that several processes write together, beside the next steps, and find again by themselves.
+
+The folder is one that all processes see. Each process copies its state to main memory (all that training waits for),
+then a thread of it writes, flushes and hashes its file and leaves a record. When all records are there, the first
+process writes the manifest and gives the folder its name: until then the checkpoint does not exist.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+from nava.artifacts.checkpoint import (
+    CheckpointDamagedError,
+    CheckpointManifest,
+    FileRecord,
+    complete_folders,
+    part_of,
+    prune,
+    publish,
+    record_file,
+    remove_parts,
+    seal,
+    verify,
+)
+from nava.config.training import TrainingConfig
+from nava.runtime.errors import NavaError
+from nava.runtime.storage import read_json, write_json
+from nava.training.bucket_mirror import BucketMirror
+from nava.training.sharded_state import ShardedState
+from nava.training.state_file import Snapshot, state_file
+from nava.training.world import World
+
+_RECORD_SUFFIX = ".record"
+_POLL_S = 0.02
+
+
+class CheckpointFailedError(NavaError):
+    """A checkpoint could not be written."""
+
+
+class Checkpoints:
+    """The checkpoints of a stage.
+
+    Args:
+        root: their folder.
+        config: how many stay, and whether they are written beside the next steps.
+        config_hash: those of another configuration are not used.
+        world: who writes them.
+        log: takes plain lines.
+    """
+
+    def __init__(
+        self, root: Path, config: TrainingConfig, config_hash: str, world: World, log: Callable[[str], None]
+    ) -> None:
+        self._root, self._config, self._hash, self._world, self._log = root, config, config_hash, world, log
+        self._writer = ThreadPoolExecutor(1, "nava-checkpoint")
+        self._running: Future[None] | None = None
+        self._mirror = BucketMirror(config.checkpoint_uri, root) if config.checkpoint_uri else None
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint whose every file is what was written, or None; all processes ask together.
+
+        Each process checks a part of the files. What is damaged or of another configuration is named in the log, and
+        the one before is tried.
+        """
+        if self._world.leads:
+            self._root.mkdir(parents=True, exist_ok=True)
+            remove_parts(self._root)
+            if self._mirror:
+                self._mirror.fetch_newest(self._hash, self._log)
+        found = self._world.from_leader([folder.name for folder in complete_folders(self._root)])
+        assert isinstance(found, list)
+        for name in found:
+            reason = self._fault(self._root / name)
+            if self._world.all_agree(not reason):
+                return self._root / name
+            self._log(f"warning: checkpoint {name} is not used: {reason or 'another process found it damaged'}")
+        return None
+
+    def _fault(self, folder: Path) -> str:
+        try:
+            manifest = verify(folder, self._world.rank, self._world.size)
+        except CheckpointDamagedError as error:
+            return str(error)
+        return "" if manifest.config_hash == self._hash else "it was made with another configuration"
+
+    def save(
+        self, state: ShardedState, manifest: CheckpointManifest, write: Callable[[Path], None], *, wait: bool = False
+    ) -> None:
+        """Save where training stands; all processes together.
+
+        Args:
+            state: is copied before this returns.
+            manifest: of this moment.
+            write: adds what the first process alone writes; its files must not change afterwards.
+            wait: return when the checkpoint is complete.
+
+        Raises:
+            CheckpointFailedError: this one if it is waited for, else the one before.
+        """
+        self.finish()
+        snapshot = Snapshot(state)
+        part = part_of(self._root, manifest.step)
+        part.mkdir(parents=True, exist_ok=True)
+        if self._world.leads:
+            write(part)
+        self._running = self._writer.submit(self._write, snapshot, part, manifest)
+        if wait or not self._config.checkpoint_async:
+            self.finish()
+            self._world.barrier()
+
+    def finish(self) -> None:
+        """Wait for the save that is being written, if there is one.
+
+        Raises:
+            CheckpointFailedError: it could not be written; names the file and the reason.
+        """
+        running, self._running = self._running, None
+        if running is None:
+            return
+        try:
+            running.result()
+        except OSError as error:
+            raise CheckpointFailedError(f"the checkpoint could not be written: {error}") from error
+
+    def close(self) -> None:
+        """Let the thread end; what it is writing is written."""
+        self._writer.shutdown(wait=True)
+
+    def _write(self, snapshot: Snapshot, part: Path, manifest: CheckpointManifest) -> None:
+        path = state_file(part, self._world.rank)
+        snapshot.write(path)
+        record = record_file(path)
+        if self._mirror:
+            self._mirror.upload(path, manifest.step)
+        write_json(path.with_name(path.name + _RECORD_SUFFIX), asdict(record))
+        if self._world.leads:
+            sealed = seal(part, manifest, self._collected(part))
+            target = publish(part, sealed)
+            if self._mirror:
+                self._mirror.complete(target, sealed)
+            prune(self._root, self._config.keep_checkpoints, self._config.keep_best_checkpoints)
+            if self._mirror:
+                self._mirror.prune({folder.name for folder in complete_folders(self._root)})
+
+    def _collected(self, part: Path) -> dict[str, FileRecord]:
+        """The records of all processes' files, once they are there; they are removed."""
+        deadline = time.monotonic() + self._config.guard.collective_timeout_s
+        known: dict[str, FileRecord] = {}
+        for rank in range(self._world.size):
+            path = state_file(part, rank)
+            record = path.with_name(path.name + _RECORD_SUFFIX)
+            while not record.is_file():
+                if time.monotonic() > deadline:
+                    raise CheckpointFailedError(f"process {rank} has not written {path} in time; see its log")
+                time.sleep(_POLL_S)
+            known[path.name] = FileRecord(**read_json(record))
+            record.unlink()
+        return known

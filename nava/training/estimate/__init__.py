@@ -1,0 +1,1 @@
+"""What a run will need, by closed forms: parameters, memory, operations, time and cost. Nothing touches a GPU."""
