@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from nava.config.annotation import AnnotationConfig
 from nava.config.checks import require
+from nava.config.cluster import ClusterConfig
 from nava.config.conditioning import ConditioningConfig
 from nava.config.corpus import CorpusConfig
 from nava.config.curation import CurationConfig
@@ -46,6 +47,7 @@ class LifecycleConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)

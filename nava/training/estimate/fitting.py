@@ -46,8 +46,12 @@ def _alternatives(settings: RunSettings) -> Iterator[tuple[str, RunSettings]]:
     """Settings with one change, the cheapest in time first, and how to write the change."""
     training = settings.training
     if training.micro_batch_size > 1 and not settings.loader.max_tokens:
-        yield "training.micro_batch_size=1", settings.with_training(micro_batch_size=1)
-    for stage in range(training.zero_stage + 1, 4):
+        # As many clips in a step as before.
+        number = training.micro_batches_per_step * training.micro_batch_size
+        words = f"training.micro_batch_size=1 training.micro_batches_per_step={number}"
+        yield words, settings.with_training(micro_batch_size=1, micro_batches_per_step=number)
+    # Blocks of ZeRO 3 cannot be compiled.
+    for stage in range(training.zero_stage + 1, 3 if training.compile else 4):
         if settings.cluster.gpus > 1:
             yield f"training.zero_stage={stage}", settings.with_training(zero_stage=stage)
     if not training.activation_checkpointing:

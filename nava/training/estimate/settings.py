@@ -14,6 +14,8 @@ from nava.config.model import ModelConfig
 from nava.config.training import TrainingConfig
 from nava.runtime.errors import InputError
 from nava.runtime.step import typed_section
+from nava.training.deepspeed_engine import check_combination
+from nava.training.world import World
 
 # Bytes of a value that is computed with.
 _BYTES = {"bf16": 2, "fp32": 4}
@@ -79,26 +81,16 @@ class RunSettings:
         Raises:
             InputError: names the setting and what it may be.
         """
-        training, gpus, share = self.training, self.cluster.gpus, self.training.sequence_parallel
+        training, heads = self.training, self.model.num_heads
         if self.model.architecture != "align_then_fuse":
             raise InputError(
                 f"model.architecture is {self.model.architecture}: the plan knows the operations and the memory of "
                 "align_then_fuse only"
             )
-        if gpus % share or self.model.num_heads % share:
+        World(size=self.cluster.gpus, sequence_parallel=training.sequence_parallel).check(training)
+        if training.engine == "deepspeed":
+            check_combination(training)
+        if heads % training.sequence_parallel:
             raise InputError(
-                f"training.sequence_parallel is {share}; it must divide both the {gpus} GPUs of the cluster "
-                f"(cluster.nodes x cluster.gpus_per_node) and model.num_heads = {self.model.num_heads}"
-            )
-        if training.micro_batches_per_step % self.data_groups:
-            raise InputError(
-                f"training.micro_batches_per_step is {training.micro_batches_per_step}; {self.data_groups} groups of "
-                f"GPUs can only share a multiple of {self.data_groups}"
-            )
-        if training.engine == "plain" and gpus > 1:
-            raise InputError(f"training.engine=plain runs on one GPU, not on {gpus}; use deepspeed")
-        if training.precision == "bf16" and training.zero_stage == 0:
-            raise InputError(
-                "training.zero_stage is 0 with training.precision=bf16: without ZeRO the optimizer has no float32 "
-                "weights; set training.zero_stage to 1, 2 or 3"
+                f"training.sequence_parallel is {training.sequence_parallel}; it must divide model.num_heads = {heads}"
             )
