@@ -13,6 +13,7 @@ from nava.config.encoding import EncodingConfig
 from nava.config.evaluation import EvaluationConfig
 from nava.config.generation import GenerationConfig
 from nava.config.latents import LatentsConfig
+from nava.config.launch import LaunchConfig
 from nava.config.loader import LoaderConfig
 from nava.config.model import ModelConfig
 from nava.config.promotion import PromotionConfig
@@ -47,6 +48,7 @@ class LifecycleConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

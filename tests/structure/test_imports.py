@@ -19,6 +19,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("data",),
     ("model", "latents", "conditioning", "diffusion"),
     ("artifacts",),
+    ("launch",),
     ("pages",),
     ("config",),
     ("runtime",),
@@ -76,6 +77,8 @@ def test_imports_point_down(file: Path) -> None:
         ("serving", "deploy.service", False),
         ("training", "nava.evaluation.step", False),
         ("evaluation", "nava.training.validation", True),
+        ("training", "nava.launch.command", True),
+        ("launch", "nava.training.step", False),
         ("model", "torch", True),
     ],
 )
