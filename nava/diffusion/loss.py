@@ -74,6 +74,9 @@ class LossTerms:
         audio: the same of the audio.
         weighted_video: what the release reports as the video's part: with time weight and modality weight once.
         weighted_audio: the same of the audio.
+        video_B: each sample's error of the video, without weights.
+        audio_B: the same of the audio.
+        sigma_B: the samples' noise levels, where whoever made the loss drew them.
     """
 
     total: Tensor
@@ -81,6 +84,9 @@ class LossTerms:
     audio: Tensor | None
     weighted_video: Tensor | None = None
     weighted_audio: Tensor | None = None
+    video_B: Tensor | None = None
+    audio_B: Tensor | None = None
+    sigma_B: Tensor | None = None
 
 
 def flow_matching_loss(
@@ -121,11 +127,12 @@ def flow_matching_loss(
             part = weight * (weight_B * error_B).mean()
             twice = name == "video" and config.loss_mode == "release"
             total = total + (weight * part if twice else part)
+            errors[f"{name}_B"] = error_B.detach()
             errors[name] = error_B.detach().mean()
             errors[f"weighted_{name}"] = part.detach()
-    return LossTerms(
-        total, errors.get("video"), errors.get("audio"), errors.get("weighted_video"), errors.get("weighted_audio")
-    )
+    # The modalities that are there, by the names of the fields.
+    found: dict[str, Tensor | None] = {"video": None, "audio": None, **errors}
+    return LossTerms(total, **found)
 
 
 def _per_sample(value_B: Tensor, like: Tensor) -> Tensor:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nava.runtime.hashing import canonical_json
 from nava.runtime.storage import write_text
-
-if TYPE_CHECKING:
-    # Readers of curves, the page among them, need no torch.
-    from nava.diffusion.loss import LossTerms
 
 
 @dataclass(frozen=True)
@@ -36,24 +31,6 @@ class CurveRow:
     loss_audio: float | None
     lr: float
     grad_norm: float
-
-
-def curve_row(
-    stage: int, step: int, samples: int, terms: Sequence[LossTerms], *, lr: float, grad_norm: float
-) -> CurveRow:
-    """The row of a step from the losses of its micro-batches."""
-    video = [float(part.video) for part in terms if part.video is not None]
-    audio = [float(part.audio) for part in terms if part.audio is not None]
-    return CurveRow(
-        stage=stage,
-        step=step,
-        samples=samples,
-        loss=fmean(float(part.total.detach()) for part in terms),
-        loss_video=fmean(video) if video else None,
-        loss_audio=fmean(audio) if audio else None,
-        lr=lr,
-        grad_norm=grad_norm,
-    )
 
 
 def write_curves(path: Path, rows: Iterable[CurveRow]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -139,18 +140,37 @@ def _extents(clips: Clips) -> tuple[Tensor | None, Tensor | None]:
     return size_B3, length_B
 
 
+Tensors = TypeVar("Tensors", Clips, Noise, NoiseLevels)
+
+
+def moved(tensors: Tensors, device: torch.device) -> Tensors:
+    """The same on a device."""
+    if device.type == "cpu":
+        return tensors
+    there = {
+        item.name: value.to(device, non_blocking=True)
+        for item in fields(tensors)
+        if isinstance(value := getattr(tensors, item.name), Tensor)
+    }
+    return replace(tensors, **there)
+
+
 class Objective:
     """The flow-matching objective over latents.
 
     Args:
         config: of the diffusion.
         with_voices: whether the model takes voices; those of the clips are else left out.
+        device: where the model computes. All draws are made on the CPU, so that they are the same everywhere.
     """
 
-    def __init__(self, config: DiffusionConfig, *, with_voices: bool = False) -> None:
+    def __init__(
+        self, config: DiffusionConfig, *, with_voices: bool = False, device: torch.device | str = "cpu"
+    ) -> None:
         self._config = config
         self._schedule = TrainingSchedule(config)
         self._with_voices = with_voices
+        self._device = torch.device(device)
 
     def __call__(self, model: nn.Module, micro_batch: MicroBatch) -> LossTerms:
         """The loss of one micro-batch: of the sound, the picture or both, as its task says."""
@@ -164,15 +184,17 @@ class Objective:
             speakers=speakers,
             speaker_slots=slots,
         )
-        return clip_loss(
+        noise = Noise(_noise(clips.video, micro_batch), _noise(clips.audio, micro_batch))
+        terms = clip_loss(
             model,
-            clips,
-            Noise(_noise(clips.video, micro_batch), _noise(clips.audio, micro_batch)),
-            levels,
+            moved(clips, self._device),
+            moved(noise, self._device),
+            moved(levels, self._device),
             self._config,
             mask_modality=micro_batch.mask_modality,
             first_frame_clean=task.with_image,
         )
+        return replace(terms, sigma_B=levels.sigma)
 
     def _voices(self, micro_batch: MicroBatch) -> tuple[Tensor | None, Tensor | None]:
         """Voices and their slots, without those of samples whose text is dropped; a dropped voice is an unknown one."""

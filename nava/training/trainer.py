@@ -1,36 +1,41 @@
 """The loop of one stage: update, average, record, save; and going on from the newest complete checkpoint."""
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import Protocol
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from nava.artifacts.checkpoint import CheckpointManifest, latest_complete, read_manifest, save_checkpoint
+from nava.artifacts.checkpoint import CheckpointManifest, read_manifest
 from nava.config.training import TrainingConfig
 from nava.data.loader.loader import LoaderState
+from nava.data.loader.sampler import SampledBatch
 from nava.diffusion.loss import LossTerms
 from nava.runtime.errors import NavaError
 from nava.runtime.seeding import derived_seed
 from nava.runtime.storage import read_json, write_json
-from nava.training.curves import CurveRow, curve_row, read_curves, write_curves
+from nava.training.checkpoints import Checkpoints
+from nava.training.curves import CurveRow, read_curves, write_curves
 from nava.training.engine import Engine
-from nava.training.interruption import TrainingStoppedError, stop_on_sigterm
+from nava.training.interruption import StopRequest, TrainingStoppedError, stop_on_sigterm
 from nava.training.micro_batches import MicroBatch, MicroBatches
-from nava.training.moving_average import MovingAverage
 from nava.training.schedule import ema_decay, learning_rate
+from nava.training.spikes import LossSpikeError, spike_threshold
+from nava.training.state_file import StateFiles
+from nava.training.step_metrics import METRICS_FILE, MetricsLog, StepClock, StepTally, batches_hash, by_name
+from nava.training.world import World
 
 CHECKPOINTS = "checkpoints"
 TIMING_FILE = "timing.json"
-_EMA_FILE = "ema.safetensors"
+EVENTS_FILE = "events.jsonl"
 _CURVES_FILE = "curves.jsonl"
 _LOADER_FILE = "loader.json"
-_ENGINE_FOLDER = "engine"
 
 
 class NonFiniteLossError(NavaError):
@@ -45,7 +50,7 @@ class LossFunction(Protocol):
 
 
 class StageTrainer:
-    """Trains a model through one stage.
+    """Trains a model through one stage, together with the other processes of the world.
 
     Args:
         config: the recipe.
@@ -53,10 +58,11 @@ class StageTrainer:
         seed: the run's seed.
         config_hash: hash of everything that decides the result.
         engine: holds the model to train.
-        average: the moving average as the stage before left it.
-        batches: the stage's micro-batches.
+        batches: this process's micro-batches.
         objective: their loss.
-        workdir: checkpoints go in a folder of it.
+        workdir: checkpoints go in a folder of it, metrics and events in files.
+        world: who trains together.
+        validate: the loss of the averaged weights, asked every `validate_every_steps`; all processes together.
         log: takes plain lines.
     """
 
@@ -68,27 +74,23 @@ class StageTrainer:
         *,
         config_hash: str,
         engine: Engine,
-        weights: nn.Module,
-        average: MovingAverage,
         batches: MicroBatches,
         objective: LossFunction,
         workdir: Path,
         log: Callable[[str], None],
+        world: World | None = None,
+        validate: Callable[[], float] | None = None,
     ) -> None:
-        self.config = config
-        self.stage = stage
-        self.seed = seed
-        self.average = average
+        self.config, self.stage, self.seed = config, stage, seed
+        self.world = world or World()
         self.curves: list[CurveRow] = []
+        self.checkpoints = Checkpoints(workdir / CHECKPOINTS, config, config_hash, self.world, log)
         self._config_hash = config_hash
-        self._engine = engine
-        self._weights = weights
-        self._batches = batches
+        self._engine, self._batches, self._objective = engine, batches, objective
         self._ahead: Iterator[MicroBatch] | None = None
-        self._objective = objective
-        self._workdir = workdir
-        self._checkpoints = workdir / CHECKPOINTS
-        self._log = log
+        self._workdir, self._log, self._validate = workdir, log, validate
+        self._metrics: MetricsLog | None = None
+        self._spikes = 0
 
     @property
     def steps(self) -> int:
@@ -102,72 +104,171 @@ class StageTrainer:
 
     def resume(self) -> int:
         """Go on from the newest complete checkpoint, if there is one; returns the steps done."""
-        folder = latest_complete(self._checkpoints, self._config_hash, lambda text: self._log(f"warning: {text}"))
-        if folder is None:
-            return 0
-        self._engine.load(folder / _ENGINE_FOLDER)
-        self.average = MovingAverage(load_file(folder / _EMA_FILE))
+        folder = self.checkpoints.latest()
+        if folder is not None:
+            self._load(folder)
+            self._log(f"stage {self.stage}: goes on after step {self.done} of {self.steps}")
+        return self.done
+
+    def _load(self, folder: Path) -> None:
+        files = StateFiles(folder)
+        self._engine.state.load(files.read, files.optimizer_step)
         self.curves = read_curves(folder / _CURVES_FILE)
         self._batches.loader.restore(LoaderState.from_json(read_json(folder / _LOADER_FILE)))
+        self._ahead = None
         assert self.done == read_manifest(folder).step
-        self._log(f"stage {self.stage}: goes on after step {self.done} of {self.steps}")
-        return self.done
 
     def run(self, progress: Callable[[Iterator[CurveRow], int, str], Iterator[CurveRow]]) -> None:
         """Train to the end of the stage, saving now and then.
 
         Raises:
-            NonFiniteLossError: before anything is saved.
+            NonFiniteLossError, LossSpikeError: before anything is saved.
             TrainingStoppedError: after SIGTERM, once the step is finished and saved.
         """
-        report, started, first = _Report(self, self._log), time.monotonic(), self.done
-        with stop_on_sigterm() as stop:
-            for row in progress(self._rows(), self.steps - self.done, f"stage {self.stage} steps"):
-                report.add(row)
-                last = self.done == self.steps
-                if last or stop.requested or self.done % self.config.checkpoint_every_steps == 0:
-                    self.save()
-                if stop.requested:
-                    raise TrainingStoppedError(
-                        f"stage {self.stage} was asked to stop (SIGTERM): {self.done} of {self.steps} steps are saved; "
-                        "the same command goes on from there"
-                    )
-        # Times differ from run to run, so they stay out of the result.
-        seconds = round(time.monotonic() - started, 2)
-        write_json(
-            self._workdir / TIMING_FILE, {"first_step": first + 1, "steps": self.done - first, "seconds": seconds}
-        )
+        started, first = time.monotonic(), self.done
+        report = _Report(self, self._log)
+        if self.world.leads:
+            self._metrics = MetricsLog(self._workdir / METRICS_FILE, self.done)
+        try:
+            with stop_on_sigterm() as stop:
+                for row in progress(self._rows(stop), self.steps - self.done, f"stage {self.stage} steps"):
+                    report.add(row)
+            self.checkpoints.finish()
+            self.world.barrier()
+        finally:
+            self.checkpoints.close()
+            if self._metrics:
+                self._metrics.close()
+        if self.world.leads:
+            # Times differ from run to run, so they stay out of the result.
+            seconds = round(time.monotonic() - started, 2)
+            timing = {"first_step": first + 1, "steps": self.done - first, "seconds": seconds}
+            write_json(self._workdir / TIMING_FILE, timing)
 
-    def _rows(self) -> Iterator[CurveRow]:
+    def _rows(self, stop: StopRequest) -> Iterator[CurveRow]:
         while self.done < self.steps:
-            self.curves.append(self.step(self.done))
-            yield self.curves[-1]
+            row = self.step(self.done)
+            if row is None:
+                continue
+            self.curves.append(row)
+            yield row
+            # All processes stop after the same step, whichever of them was told.
+            stopping = self.world.any_says(stop.requested)
+            last = self.done == self.steps
+            loss = self._validated(last)
+            if last or stopping or self.done % self.config.checkpoint_every_steps == 0:
+                self.save(loss, wait=last or stopping)
+            if stopping and not last:
+                raise TrainingStoppedError(
+                    f"stage {self.stage} was asked to stop (SIGTERM): {self.done} of {self.steps} steps are saved; "
+                    "the same command goes on from there"
+                )
 
-    def step(self, step: int) -> CurveRow:
-        """Optimizer step `step`, counted from 0 and the one after the last, and the update of the average."""
-        config = self.config
-        if self._ahead is None:
-            self._ahead = iter(self._batches)
-        micro_batches = list(islice(self._ahead, config.micro_batches_per_step))
+    def _validated(self, last: bool) -> float | None:
+        every = self.config.validate_every_steps
+        if self._validate is None or not every or (self.done % every and not last):
+            return None
+        loss = self._validate()
+        self._event("validation", loss=loss)
+        return loss
+
+    def step(self, step: int) -> CurveRow | None:
+        """Optimizer step `step`, counted from 0 and the one after the last, and the update of the average.
+
+        Returns:
+            The step's row, or None if it was a spike and left out.
+        """
+        clock, tally = StepClock(), StepTally()
+        sampled = self._batches.loader.next_step()
+        micro_batches = self._taken(len(sampled) // self.world.data_size, clock)
         # Training draws from generators of its own; this covers whatever a model might draw from the global one.
         torch.manual_seed(derived_seed(self.seed, self.stage, "global", step))
-        terms: list[LossTerms] = []
-        rate = learning_rate(config, self.stage, step)
-        norm = self._engine.update(self._losses(step, micro_batches, terms), rate)
+        limit = spike_threshold(
+            self.config.guard, self.curves, with_video=any(batch.task.modality == "av" for batch in sampled)
+        )
+        losses_N3: list[Tensor] = []
+
+        def keep() -> bool:
+            losses_N3.append(self.world.gathered(tally.losses()).flatten(0, 1))
+            return float(losses_N3[0][:, 0].mean()) <= limit
+
+        rate = learning_rate(self.config, self.stage, step)
+        norm = self._engine.update(self._losses(step, micro_batches, tally), rate, keep)
+        if norm is None:
+            self._spike(step, float(losses_N3[0][:, 0].mean()), limit, sampled)
+            return None
         if not math.isfinite(norm):
             raise self._not_finite(step, f"the gradient's norm is {norm}", micro_batches)
-        self.average.update(self._weights, ema_decay(config, self.stage, step))
-        samples = sum(len(batch.ids) for batch in micro_batches)
-        samples += self.curves[-1].samples if self.curves else 0
-        return curve_row(self.stage, step + 1, samples, terms, lr=rate, grad_norm=norm)
+        self._engine.state.average(ema_decay(self.config, self.stage, step))
+        row = self._row(step, sampled, losses_N3[0], rate, norm)
+        self._record(row, sampled, tally, clock)
+        return row
 
-    def _losses(self, step: int, micro_batches: list[MicroBatch], terms: list[LossTerms]) -> Iterator[Tensor]:
+    def _taken(self, count: int, clock: StepClock) -> list[MicroBatch]:
+        if self._ahead is None:
+            self._ahead = iter(self._batches)
+        since = time.monotonic()
+        found = [next(self._ahead) for _ in range(count)]
+        clock.wait_s = time.monotonic() - since
+        return found
+
+    def _losses(self, step: int, micro_batches: list[MicroBatch], tally: StepTally) -> Iterator[Tensor]:
         for micro_batch in micro_batches:
             found = self._objective(self._engine.model, micro_batch)
             if not math.isfinite(float(found.total.detach())):
                 raise self._not_finite(step, f"the loss is {float(found.total.detach())}", [micro_batch])
-            terms.append(found)
+            tally.add(micro_batch, found)
             yield found.total
+
+    def _row(self, step: int, sampled: list[SampledBatch], losses_N3: Tensor, rate: float, norm: float) -> CurveRow:
+        total, video, audio = ([x for x in column if not math.isnan(x)] for column in losses_N3.T.tolist())
+        return CurveRow(
+            stage=self.stage,
+            step=step + 1,
+            samples=sum(len(batch.ids) for batch in sampled) + (self.curves[-1].samples if self.curves else 0),
+            loss=fmean(total),
+            loss_video=fmean(video) if video else None,
+            loss_audio=fmean(audio) if audio else None,
+            lr=rate,
+            grad_norm=norm,
+        )
+
+    def _record(self, row: CurveRow, sampled: list[SampledBatch], tally: StepTally, clock: StepClock) -> None:
+        sums = self.world.gathered(tally.vector()).sum(0)
+        if self._metrics is None:
+            return
+        times = clock.row(sum(batch.tokens for batch in sampled), sum(len(batch.ids) for batch in sampled))
+        values = {"step": row.step, "stage": row.stage, "loss": row.loss, "lr": row.lr, "grad_norm": row.grad_norm}
+        self._metrics.write(values | {"samples": row.samples, "batches": batches_hash(sampled)} | by_name(sums) | times)
+
+    def _spike(self, step: int, loss: float, limit: float, sampled: list[SampledBatch]) -> None:
+        """Act on a spike as the policy says: go on with the next micro-batches, from here or from the last save."""
+        policy = self.config.guard.spike_policy
+        self._spikes += 1
+        clips = [clip for batch in sampled for clip in batch.ids]
+        self._event("spike", step=step + 1, loss=loss, limit=limit, policy=policy, clips=clips)
+        what = f"stage {self.stage}, step {step + 1}: the loss is {loss:.4g}, above {limit:.4g}"
+        if policy == "stop" or self._spikes > self.config.guard.max_spikes:
+            often = "" if policy == "stop" else f" for the {self._spikes}th time"
+            raise LossSpikeError(f"{what}{often}; clips of this step: {', '.join(clips)}. Nothing of it was saved")
+        after = self._batches.loader.state()
+        self._log(f"warning: {what}; policy {policy}; clips: {', '.join(clips)}")
+        if policy == "rewind":
+            self.checkpoints.finish()
+            self.world.barrier()
+            if (folder := self.checkpoints.latest()) is not None:
+                self._load(folder)
+                self._batches.loader.restore(after)
+                if self._metrics:
+                    self._metrics.close()
+                    self._metrics = MetricsLog(self._workdir / METRICS_FILE, self.done)
+
+    def _event(self, kind: str, **values: object) -> None:
+        from nava.runtime.hashing import canonical_json
+
+        if self.world.leads:
+            with (self._workdir / EVENTS_FILE).open("a") as file:
+                file.write(canonical_json({"event": kind, "done": self.done, "time": time.time(), **values}) + "\n")
 
     def _not_finite(self, step: int, what: str, micro_batches: list[MicroBatch]) -> NonFiniteLossError:
         clips = ", ".join(clip for micro_batch in micro_batches for clip in micro_batch.ids)
@@ -176,22 +277,19 @@ class StageTrainer:
             "Nothing was saved. Look at the latents of these clips, or lower training.learning_rate"
         )
 
-    def save(self) -> Path:
-        """Write a complete checkpoint of the steps done."""
-        config = self.config
+    def save(self, validation_loss: float | None = None, *, wait: bool = True) -> None:
+        """Save the steps done as a checkpoint; all processes together."""
         manifest = CheckpointManifest(
             stage=self.stage,
             step=self.done,
             samples=self.curves[-1].samples if self.curves else 0,
             config_hash=self._config_hash,
             rng={"scheme": "sha256(seed/stage/purpose/number)", "seed": self.seed, "next_step": self.done},
+            validation_loss=validation_loss,
         )
-        return save_checkpoint(self._checkpoints, manifest, self._write, config.keep_checkpoints)
+        self.checkpoints.save(self._engine.state, manifest, self._write, wait=wait)
 
     def _write(self, folder: Path) -> None:
-        (folder / _ENGINE_FOLDER).mkdir()
-        self._engine.save(folder / _ENGINE_FOLDER)
-        save_file(self.average.weights, folder / _EMA_FILE)
         write_curves(folder / _CURVES_FILE, self.curves)
         write_json(folder / _LOADER_FILE, self._batches.loader.state().to_json())
 

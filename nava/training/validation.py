@@ -20,6 +20,7 @@ from nava.data.shards import LatentBatch, LatentSource
 from nava.diffusion.loss import mean_squared_error
 from nava.runtime.seeding import generator_for
 from nava.training.objective import noised
+from nava.training.world import World
 
 BATCH = 16
 
@@ -66,8 +67,11 @@ def clip_losses(
     sigma: float,
     modality: Modality,
     sound_of: Sequence[str] | None = None,
+    world: World | None = None,
 ) -> ClipLosses:
     """The error of each clip at one noise level, with its own text.
+
+    Processes share the batches, which are the same however many they are; each gets all errors.
 
     Args:
         model: a NavaTransformer.
@@ -76,31 +80,44 @@ def clip_losses(
         sigma: noise level in (0, 1).
         modality: `audio` leaves the picture out.
         sound_of: for each clip, the clip whose audio it is given instead of its own (with the noise of its own).
+        world: who shares the work.
     """
-    video, audio = [], []
-    for start in range(0, len(ids), BATCH):
-        chunk = list(ids[start : start + BATCH])
-        latents = shards.read(chunk, with_video=modality == "av")
-        sounds = latents
-        if sound_of is not None:
-            sounds = shards.read(list(sound_of[start : start + BATCH]), with_video=False)
-        losses = _losses(model, latents, sounds.audio_BLC, sigma, modality)
-        audio.append(losses.audio)
+    world = world or World()
+    starts = list(range(0, len(ids), BATCH))
+    found: list[Tensor] = []
+    for first in range(0, len(starts), world.data_size):
+        # In the last round some may have nothing to do; they repeat a batch, since forward passes are taken together.
+        start = starts[min(first + world.data_rank, len(starts) - 1)]
+        chunk = slice(start, start + BATCH)
+        latents = shards.read(list(ids[chunk]), with_video=modality == "av")
+        sounds = latents if sound_of is None else shards.read(list(sound_of[chunk]), with_video=False)
+        losses_B2 = torch.full((BATCH, 2), float("nan"))
+        losses = _losses(model, latents, sounds.audio_BLC, sigma, modality, world.device)
+        losses_B2[: len(losses.audio), 1] = losses.audio
         if losses.video is not None:
-            video.append(losses.video)
-    return ClipLosses(torch.cat(video) if video else None, torch.cat(audio))
+            losses_B2[: len(losses.audio), 0] = losses.video
+        found.append(world.gathered(losses_B2).flatten(0, 1))
+    losses_N2 = torch.cat(found)[: len(starts) * BATCH]
+    # Only the last batch is not full, and what comes after it was cut off.
+    losses_N2 = losses_N2[: len(ids)]
+    return ClipLosses(losses_N2[:, 0] if modality == "av" else None, losses_N2[:, 1])
 
 
-def _losses(model: nn.Module, latents: LatentBatch, audio_BLC: Tensor, sigma: float, modality: Modality) -> ClipLosses:
+def _losses(
+    model: nn.Module, latents: LatentBatch, audio_BLC: Tensor, sigma: float, modality: Modality, device: torch.device
+) -> ClipLosses:
     sigma_B = torch.full((len(latents.ids),), sigma)
     video = None
     if modality == "av":
         assert latents.video_BCTHW is not None
         video = noised(latents.video_BCTHW, _noise(latents.ids, "video", latents.video_BCTHW), sigma_B)
     audio = noised(audio_BLC, _noise(latents.ids, "audio", audio_BLC), sigma_B)
-    predicted = model(video.noisy if video else None, audio.noisy, sigma_B * 1000, latents.text_BND)
-    video_error = mean_squared_error(predicted[0], video.target) if video else None
-    return ClipLosses(video_error, mean_squared_error(predicted[1], audio.target))
+    predicted = model(
+        video.noisy.to(device) if video else None, audio.noisy.to(device), sigma_B.to(device) * 1000,
+        latents.text_BND.to(device),
+    )  # fmt: skip
+    video_error = mean_squared_error(predicted[0].cpu(), video.target) if video else None
+    return ClipLosses(video_error, mean_squared_error(predicted[1].cpu(), audio.target))
 
 
 def _noise(ids: Sequence[str], stream: str, like_B: Tensor) -> Tensor:
@@ -109,7 +126,11 @@ def _noise(ids: Sequence[str], stream: str, like_B: Tensor) -> Tensor:
 
 
 def validation_losses(
-    model: nn.Module, shards: LatentSource, clips: ValidationSet, sigmas: Sequence[float]
+    model: nn.Module,
+    shards: LatentSource,
+    clips: ValidationSet,
+    sigmas: Sequence[float],
+    world: World | None = None,
 ) -> dict[str, Any]:
     """Mean errors by task, modality and noise level.
 
@@ -120,7 +141,7 @@ def validation_losses(
     found: dict[str, dict[str, float]] = {}
     for modality, ids in clips.ids.items():
         for sigma in sigmas if ids else ():
-            losses = clip_losses(model, shards, ids, sigma=sigma, modality=modality)
+            losses = clip_losses(model, shards, ids, sigma=sigma, modality=modality, world=world)
             if losses.video is not None:
                 found.setdefault("av_video", {})[f"{sigma:g}"] = _mean(losses.video)
             audio_task = "audio" if losses.video is None else "av_audio"
@@ -146,7 +167,11 @@ def stage_objective(losses: dict[str, Any], stage: StageConfig, diffusion: Diffu
 
 
 def synchrony_losses(
-    model: nn.Module, shards: LatentSource, ids: Sequence[str], sigmas: Sequence[float]
+    model: nn.Module,
+    shards: LatentSource,
+    ids: Sequence[str],
+    sigmas: Sequence[float],
+    world: World | None = None,
 ) -> dict[str, dict[str, float]]:
     """Does hearing the right sound help to predict the picture? A test of synchrony without sampling.
 
@@ -157,6 +182,7 @@ def synchrony_losses(
         shards: the latents.
         ids: audio-video clips, at least two.
         sigmas: noise levels.
+        world: who shares the work.
 
     Returns:
         By noise level: the video error with the clip's own audio (`own`), with another clip's (`other`),
@@ -167,8 +193,8 @@ def synchrony_losses(
     others = [*ids[1:], ids[0]]
     result = {}
     for sigma in sigmas:
-        own = clip_losses(model, shards, ids, sigma=sigma, modality="av").video
-        other = clip_losses(model, shards, ids, sigma=sigma, modality="av", sound_of=others).video
+        own = clip_losses(model, shards, ids, sigma=sigma, modality="av", world=world).video
+        other = clip_losses(model, shards, ids, sigma=sigma, modality="av", sound_of=others, world=world).video
         assert own is not None
         assert other is not None
         gap = (other - own).double()

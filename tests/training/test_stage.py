@@ -94,6 +94,7 @@ def test_how_often_it_is_saved_does_not_matter(straight: Path, tmp_path: Path) -
 def test_killed_under_deepspeed_and_resumed_it_ends_bit_for_bit_the_same(tmp_path: Path) -> None:
     killed = in_a_process(tmp_path / "killed", "deepspeed", "SIGKILL", "4")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
+    # The kill comes after step 4, before its checkpoint.
     assert checkpoints(tmp_path / "killed") == ["step-00000002"]
     resumed = in_a_process(tmp_path / "killed", "deepspeed")
     assert resumed.returncode == 0, resumed.stderr
@@ -117,13 +118,13 @@ def test_damaged_checkpoints_are_passed_over(
 ) -> None:
     shutil.copytree(straight.parent, tmp_path, dirs_exist_ok=True)
     for name in damaged:
-        path = tmp_path / "checkpoints" / name / "ema.safetensors"
+        path = tmp_path / "checkpoints" / name / "state-00000.safetensors"
         data = bytearray(path.read_bytes())
         data[-1] ^= 4
         path.write_bytes(data)
     assert sha256_tree(run_stage(stage_job(tmp_path, "plain"))) == sha256_tree(straight)
     printed = capsys.readouterr().out
-    assert all(f"warning: checkpoint {name} is not used: file ema.safetensors" in printed for name in damaged)
+    assert all(f"warning: checkpoint {name} is not used: file state-00000.safetensors" in printed for name in damaged)
 
 
 def test_a_checkpoint_of_another_configuration_is_not_used(straight: Path, tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_a_loss_that_is_not_finite_stops_before_saving_and_names_the_clips(tmp_p
         run_stage(job)
     assert not (tmp_path / "result").exists()
     for name in checkpoints(tmp_path) if (tmp_path / "checkpoints").exists() else []:
-        weights = load_file(tmp_path / "checkpoints" / name / "ema.safetensors")
+        weights = load_file(tmp_path / "checkpoints" / name / "state-00000.safetensors")
         assert all(torch.isfinite(value).all() for value in weights.values())
 
 

@@ -116,6 +116,11 @@ class LatentLoader:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def next_step(self) -> list[SampledBatch]:
+        """The micro-batches of the next optimizer step, over all ranks, without their latents."""
+        first = self._cursor()
+        return [self.sampler[number] for number in range(first, first + self._per_step)]
+
     def state(self) -> LoaderState:
         """After the last whole step that was taken."""
         cursor = self._cursor()

@@ -9,7 +9,7 @@ from nava.runtime.errors import InputError
 def deal(batches: Sequence[SampledBatch], ranks: int) -> list[list[SampledBatch]]:
     """A step's micro-batches by rank; each rank has as many, in the order it works on them.
 
-    What ranks work on at the same time is of one modality wherever a step allows it, and nearly equal in cost; and so
+    What ranks work on at the same time is of one task wherever a step allows it, and nearly equal in cost; and so
     is what each has to do in the whole step: the costliest of each round goes to the rank with the least so far.
 
     Args:
@@ -24,7 +24,7 @@ def deal(batches: Sequence[SampledBatch], ranks: int) -> list[list[SampledBatch]
             f"{len(batches)} micro-batches of a step cannot be dealt out to {ranks} ranks: the number of ranks must "
             "divide it"
         )
-    ordered = sorted(batches, key=lambda batch: (batch.task.modality, -batch.cost, batch.number))
+    ordered = sorted(batches, key=lambda batch: (batch.task.value, -batch.cost, batch.number))
     dealt: list[list[SampledBatch]] = [[] for _ in range(ranks)]
     totals = [0.0] * ranks
     for start in range(0, len(ordered), ranks):
@@ -34,6 +34,27 @@ def deal(batches: Sequence[SampledBatch], ranks: int) -> list[list[SampledBatch]
             dealt[rank].append(batch)
             totals[rank] += batch.cost
     return dealt
+
+
+def require_one_task_at_a_time(per_step: int, ranks: int, run_length: int) -> None:
+    """Refuse an order in which ranks would work on different tasks at the same time.
+
+    Those run different parts of the model, and ranks that gather parameters from each other (ZeRO 3) would wait for
+    each other for ever.
+
+    Args:
+        per_step: micro-batches of a step.
+        ranks: how many there are.
+        run_length: micro-batches in a row that have one task.
+
+    Raises:
+        InputError: names the setting to change.
+    """
+    if ranks > 1 and (run_length % ranks or (per_step % run_length and run_length % per_step)):
+        raise InputError(
+            f"loader.run_length is {run_length}: with {ranks} ranks and {per_step} micro-batches per step, ranks would "
+            f"work on different tasks at once; set it to a multiple of {ranks} that divides {per_step}"
+        )
 
 
 def imbalance(dealt: Sequence[Sequence[SampledBatch]]) -> float:
