@@ -34,7 +34,7 @@ def traffic_of(settings: RunSettings, parameters: Parameters, exchanged: float) 
     """Traffic of a step in which each process exchanges `exchanged` bytes of tokens per micro-batch.
 
     ZeRO 0 sums gradients and leaves the sum everywhere, which is two passes over them; ZeRO 1 leaves each process its
-    part and gathers the new weights: both once a step, when the backward pass is over. ZeRO 2 sums in every
+    part and gathers the new weights: both once a step, and waited for. ZeRO 2 sums in every
     micro-batch, beside the backward pass. ZeRO 3 does so too, and gathers the weights before the forward and before
     the backward pass of every micro-batch, beside the computation of the layer before.
     """

@@ -71,7 +71,7 @@ def reckoned(settings: RunSettings, batch: MicroBatchShape) -> float:
     return activation_bytes(batch, settings, fused_norms=False).kept
 
 
-def with_blocks(settings: RunSettings, **layers: int) -> RunSettings:
+def with_blocks(settings: RunSettings, **layers: Any) -> RunSettings:
     return replace(settings, model=replace(settings.model, **layers))
 
 

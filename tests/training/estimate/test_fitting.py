@@ -59,7 +59,7 @@ def test_one_gpu_cannot_train_the_released_model() -> None:
     [
         ["training.activation_checkpointing=false"],
         ["training.activation_checkpointing=false", "training.precision=fp32"],
-        ["cluster.gpu_memory_gib=40"],
+        ["cluster.gpu_memory_gib=32"],
         ["training.precision=fp32", "training.micro_batch_size=8", "training.micro_batches_per_step=128"],
     ],
 )

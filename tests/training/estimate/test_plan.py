@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from nava.runtime.errors import InputError
 from nava.training.estimate.plan import DryRun, dry_run
 from nava.training.estimate.table import plan_lines
 
+ROOT = Path(__file__).resolve().parents[3]
 RECIPES = [name for name in recipe_names() if name != "labelled"]
 
 
@@ -82,3 +84,8 @@ def test_what_cannot_be_is_refused_with_the_recipe_or_the_setting() -> None:
         planned("paper", "cluster.gpu_memory_gib=24")
     with pytest.raises(InputError, match=re.escape("training.micro_batches_per_step is 512")):
         planned("paper", "cluster.nodes=20")
+
+
+def test_the_plan_that_the_benchmark_shows_is_the_one_that_is_printed() -> None:
+    shown = (ROOT / "benchmarks" / "results" / "plan_paper.txt").read_text()
+    assert shown.splitlines() == plan_lines(planned("paper")), "write it again: nava train plan --recipe paper"
