@@ -48,6 +48,11 @@ def test_micro_batches_of_one_task_fill_all_gpus(large: dict[str, Any]) -> None:
     assert large["training"]["micro_batches_per_step"] % gpus == 0
 
 
+def test_what_is_planned_for_is_what_is_launched(large: dict[str, Any]) -> None:
+    launch, cluster = large["launch"], large["cluster"]
+    assert (launch["nodes"], launch["processes_per_node"]) == (cluster["nodes"], cluster["gpus_per_node"])
+
+
 def test_the_paper() -> None:
     config = compose("paper").config
     training = config["training"]
