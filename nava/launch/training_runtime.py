@@ -50,14 +50,20 @@ def _pod_failure_rules() -> list[dict[str, Any]]:
 
 
 def _job_failure_rules() -> list[dict[str, Any]]:
+    # The messages are the Job controller's. Were they worded otherwise, both would be retried and counted.
     return [
         {
             "name": "disrupted",
             "action": "RestartJobSetAndIgnoreMaxRestarts",
             "onJobFailureReasons": ["PodFailurePolicy"],
-            "onJobFailureMessagePatterns": [".*DisruptionTarget.*"],
+            "onJobFailureMessagePatterns": ["has condition DisruptionTarget"],
         },
-        {"name": "wrongInput", "action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]},
+        {
+            "name": "wrongInput",
+            "action": "FailJobSet",
+            "onJobFailureReasons": ["PodFailurePolicy"],
+            "onJobFailureMessagePatterns": [f"failed with exit code ({EXIT_WRONG_INPUT}|{EXIT_GATE_FAILED}) "],
+        },
     ]
 
 

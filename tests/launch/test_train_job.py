@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,14 @@ def test_the_runtime_retries_what_was_disrupted_and_not_what_is_wrong() -> None:
     disrupted, wrong = job_set["failurePolicy"]["rules"]
     assert disrupted["action"] == "RestartJobSetAndIgnoreMaxRestarts"
     assert wrong["action"] == "FailJobSet"
+    # As the Job controller words what its pod failure policy did.
+    said = {
+        "Pod nava/x-node-0-3-abcde has condition DisruptionTarget matching FailJob rule at index 0": disrupted,
+        "Container node for pod nava/x-node-0-3-abcde failed with exit code 2 matching FailJob rule at index 1": wrong,
+    }
+    for message, rule in said.items():
+        matching = [one for one in (disrupted, wrong) if re.search(one["onJobFailureMessagePatterns"][0], message)]
+        assert matching == [rule]
     job = job_set["replicatedJobs"][0]["template"]
     assert job["metadata"]["labels"] == {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
     assert job["spec"]["backoffLimit"] == 0
