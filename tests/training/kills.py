@@ -1,0 +1,94 @@
+"""Training that is killed at random moments, again and again, until it ends; and what each restart found."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nava.training.step_metrics import METRICS_FILE, read_metrics
+from tests.training.stage_runs import REPOSITORY
+
+SAME = ("step", "loss", "lr", "grad_norm", "samples", "batches")
+
+
+@dataclass
+class Disturbed:
+    """What happened to a run.
+
+    Attributes:
+        kills: how often it was killed after its first step of an attempt.
+        lost: steps that each restart had to do again.
+    """
+
+    kills: int = 0
+    lost: list[int] = field(default_factory=list)
+
+
+def curve(workdir: Path) -> list[dict[str, Any]]:
+    """What must be the same in every run of a stage."""
+    return [{name: row[name] for name in SAME} for row in read_metrics(workdir / METRICS_FILE)]
+
+
+def last_step(workdir: Path) -> int:
+    """The last step that was recorded."""
+    rows = read_metrics(workdir / METRICS_FILE)
+    return int(rows[-1]["step"]) if rows else 0
+
+
+def resumed_after(output: str) -> int:
+    """The step after which an attempt went on; 0 for a fresh start."""
+    words = output.partition("goes on after step ")[2].split()
+    return int(words[0]) if words else 0
+
+
+def run_with_kills(
+    workdir: Path, training: dict[str, Any], processes: int, chance: random.Random, kills: int
+) -> Disturbed:
+    """Train to the end of the stage, killing every process of the run up to `kills` times at random moments.
+
+    A moment is a number of steps and a part of a second after them, so kills hit steps and saves alike.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    spec = workdir.with_suffix(".json")
+    spec.write_text(json.dumps([{"workdir": str(workdir), "training": training}]))
+    found = Disturbed()
+    while True:
+        before = last_step(workdir)
+        log = workdir.with_suffix(".log").open("w+")
+        process = _start(spec, processes, log)
+        wanted = before + chance.randint(1, 40) if found.kills < kills else sys.maxsize
+        while process.poll() is None and last_step(workdir) < wanted and not _has_ended(workdir):
+            time.sleep(0.02)
+        killed = process.poll() is None and wanted < sys.maxsize
+        if killed:
+            time.sleep(chance.uniform(0, 0.15))
+            os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait()
+        log.seek(0)
+        output = log.read()
+        log.close()
+        if before:
+            found.lost.append(before - resumed_after(output))
+        if not killed:
+            assert code == 0, output
+            return found
+        found.kills += 1
+
+
+def _start(spec: Path, processes: int, log: Any) -> subprocess.Popen[str]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    command = [sys.executable, *launcher, "-m", "tests.training.stage_runs", str(spec)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, stdout=log, stderr=log, text=True, cwd=REPOSITORY, env=environment, start_new_session=True
+    )
+
+
+def _has_ended(workdir: Path) -> bool:
+    return (workdir / "result" / "manifest.json").is_file()
