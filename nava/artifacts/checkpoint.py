@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from nava.runtime.errors import NavaError
-from nava.runtime.hashing import sha256_file
+from nava.runtime.hashing import sha256_file, sha256_json
 from nava.runtime.storage import read_json, write_json
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
+# Of the manifest itself, in it.
+_CHECKSUM = "checksum"
 _PREFIX = "step-"
 _PART_PREFIX = ".part-"
 
@@ -142,7 +144,8 @@ def seal(
             _fsync(path)
     _fsync(folder)
     sealed = replace(manifest, files=files)
-    write_json(folder / MANIFEST_FILE, asdict(sealed))
+    value = asdict(sealed)
+    write_json(folder / MANIFEST_FILE, value | {_CHECKSUM: sha256_json(value)})
     return sealed
 
 
@@ -204,9 +207,11 @@ def read_manifest(folder: Path) -> CheckpointManifest:
         raise CheckpointDamagedError(f"{MANIFEST_FILE} is missing, so the save did not finish")
     try:
         value = read_json(path)
-        version = value["schema_version"]
+        checksum, version = value.pop(_CHECKSUM), value["schema_version"]
         if version != SCHEMA_VERSION:
             raise CheckpointDamagedError(f"{MANIFEST_FILE} has version {version}; this code reads {SCHEMA_VERSION}")
+        if checksum != sha256_json(value):
+            raise CheckpointDamagedError(f"{MANIFEST_FILE} is not what was written (its checksum differs)")
         value["files"] = {_checked_name(name): FileRecord(**record) for name, record in value["files"].items()}
         return CheckpointManifest(**value)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

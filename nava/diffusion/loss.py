@@ -74,9 +74,9 @@ class LossTerms:
         audio: the same of the audio.
         weighted_video: what the release reports as the video's part: with time weight and modality weight once.
         weighted_audio: the same of the audio.
-        video_B: each sample's error of the video, without weights.
-        audio_B: the same of the audio.
-        sigma_B: the samples' noise levels, where whoever made the loss drew them.
+        video_errors: each sample's error of the video, without weights.
+        audio_errors: the same of the audio.
+        sigmas: the samples' noise levels, where whoever made the loss drew them.
     """
 
     total: Tensor
@@ -84,9 +84,9 @@ class LossTerms:
     audio: Tensor | None
     weighted_video: Tensor | None = None
     weighted_audio: Tensor | None = None
-    video_B: Tensor | None = None
-    audio_B: Tensor | None = None
-    sigma_B: Tensor | None = None
+    video_errors: Tensor | None = None
+    audio_errors: Tensor | None = None
+    sigmas: Tensor | None = None
 
 
 def flow_matching_loss(
@@ -127,7 +127,7 @@ def flow_matching_loss(
             part = weight * (weight_B * error_B).mean()
             twice = name == "video" and config.loss_mode == "release"
             total = total + (weight * part if twice else part)
-            errors[f"{name}_B"] = error_B.detach()
+            errors[f"{name}_errors"] = error_B.detach()
             errors[name] = error_B.detach().mean()
             errors[f"weighted_{name}"] = part.detach()
     # The modalities that are there, by the names of the fields.

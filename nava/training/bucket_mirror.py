@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ class BucketMirror:
         with store_errors(self._address):
             for there in self._checkpoints():
                 if there.rpartition("/")[2] not in kept:
-                    self._files.rm_file(f"{there}/{MANIFEST_FILE}")
+                    with suppress(FileNotFoundError):
+                        self._files.rm_file(f"{there}/{MANIFEST_FILE}")
                     self._files.rm(there, recursive=True)
 
     def fetch_newest(self, config_hash: str, log: Callable[[str], None]) -> None:

@@ -194,7 +194,7 @@ class Objective:
             mask_modality=micro_batch.mask_modality,
             first_frame_clean=task.with_image,
         )
-        return replace(terms, sigma_B=levels.sigma)
+        return replace(terms, sigmas=levels.sigma)
 
     def _voices(self, micro_batch: MicroBatch) -> tuple[Tensor | None, Tensor | None]:
         """Voices and their slots, without those of samples whose text is dropped; a dropped voice is an unknown one."""

@@ -20,8 +20,9 @@ from nava.diffusion.loss import LossTerms
 from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import write_text
 from nava.training.micro_batches import MicroBatch
+from nava.training.run_folder import METRICS_FILE as METRICS_FILE
+from nava.training.run_folder import read_rows
 
-METRICS_FILE = "metrics.jsonl"
 # Bands of the noise level, by their upper ends.
 BANDS = {"low": 0.25, "middle": 0.5, "high": 0.75, "noise": 1.0}
 _TASKS = tuple(Task)
@@ -41,9 +42,9 @@ class StepTally:
     def add(self, batch: MicroBatch, terms: LossTerms) -> None:
         """Count a micro-batch."""
         task = _TASKS.index(batch.task)
-        assert terms.sigma_B is not None
-        band_B = torch.bucketize(terms.sigma_B.cpu(), torch.tensor(list(BANDS.values())[:-1]))
-        for place, error_B in enumerate((terms.video_B, terms.audio_B)):
+        assert terms.sigmas is not None
+        band_B = torch.bucketize(terms.sigmas.cpu(), torch.tensor(list(BANDS.values())[:-1]))
+        for place, error_B in enumerate((terms.video_errors, terms.audio_errors)):
             if error_B is not None:
                 errors = error_B.detach().double().cpu()
                 self._errors_TBMX[task, :, place, 0].index_add_(0, band_B, errors)
@@ -121,9 +122,10 @@ class StepClock:
         self._since = time.monotonic()
 
     def row(self, tokens: int, samples: int) -> dict[str, float]:
-        """Seconds and rates of the step that ends now."""
+        """Seconds and rates of the step that ends now; `time` is seconds since the epoch."""
         seconds = max(time.monotonic() - self._since, 1e-9)
         found = {
+            "time": round(time.time(), 3),
             "step_s": round(seconds, 6),
             "data_wait_s": round(self.wait_s, 6),
             "tokens_per_s": round(tokens / seconds, 1),
@@ -155,10 +157,4 @@ class MetricsLog:
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The rows of a file; a last line that was cut off is left out."""
-    rows = []
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
+    return read_rows(path)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from nava.config.training import TrainingConfig
 from nava.data.loader.loader import LoaderState
 from nava.data.loader.sampler import SampledBatch
 from nava.diffusion.loss import LossTerms
-from nava.runtime.errors import NavaError
+from nava.runtime.errors import InputError, NavaError
 from nava.runtime.seeding import derived_seed
 from nava.runtime.storage import read_json, write_json
 from nava.training.checkpoints import Checkpoints
@@ -25,15 +25,14 @@ from nava.training.curves import CurveRow, read_curves, write_curves
 from nava.training.engine import Engine
 from nava.training.interruption import StopRequest, TrainingStoppedError, stop_on_sigterm
 from nava.training.micro_batches import MicroBatch, MicroBatches
+from nava.training.run_folder import CHECKPOINTS, METRICS_FILE, record_event
 from nava.training.schedule import ema_decay, learning_rate
 from nava.training.spikes import LossSpikeError, spike_threshold
 from nava.training.state_file import StateFiles
-from nava.training.step_metrics import METRICS_FILE, MetricsLog, StepClock, StepTally, batches_hash, by_name
+from nava.training.step_metrics import MetricsLog, StepClock, StepTally, batches_hash, by_name
 from nava.training.world import World
 
-CHECKPOINTS = "checkpoints"
 TIMING_FILE = "timing.json"
-EVENTS_FILE = "events.jsonl"
 _CURVES_FILE = "curves.jsonl"
 _LOADER_FILE = "loader.json"
 
@@ -62,7 +61,10 @@ class StageTrainer:
         objective: their loss.
         workdir: checkpoints go in a folder of it, metrics and events in files.
         world: who trains together.
-        validate: the loss of the averaged weights, asked every `validate_every_steps`; all processes together.
+        validate: losses of the averaged weights by `total` and `tasks`, asked every `validate_every_steps`; all processes together.
+        steps: where the stage ends, in optimizer steps; the recipe's length if not given. The schedule stays.
+        sample: told every `sample_every_steps` and at the end how many steps are done; all processes together.
+        speed: figures to record of a step, from its micro-batches and its seconds.
         log: takes plain lines.
     """
 
@@ -79,9 +81,13 @@ class StageTrainer:
         workdir: Path,
         log: Callable[[str], None],
         world: World | None = None,
-        validate: Callable[[], float] | None = None,
+        validate: Callable[[], Mapping[str, Any]] | None = None,
+        steps: int | None = None,
+        sample: Callable[[int], None] | None = None,
+        speed: Callable[[Sequence[SampledBatch], float], dict[str, float]] | None = None,
     ) -> None:
         self.config, self.stage, self.seed = config, stage, seed
+        self.steps = steps or config.stages()[stage - 1].steps
         self.world = world or World()
         self.curves: list[CurveRow] = []
         self.checkpoints = Checkpoints(workdir / CHECKPOINTS, config, config_hash, self.world, log)
@@ -89,13 +95,9 @@ class StageTrainer:
         self._engine, self._batches, self._objective = engine, batches, objective
         self._ahead: Iterator[MicroBatch] | None = None
         self._workdir, self._log, self._validate = workdir, log, validate
+        self._sample, self._speed = sample, speed
         self._metrics: MetricsLog | None = None
         self._spikes = 0
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps of the stage."""
-        return self.config.stages()[self.stage - 1].steps
 
     @property
     def done(self) -> int:
@@ -103,10 +105,19 @@ class StageTrainer:
         return len(self.curves)
 
     def resume(self) -> int:
-        """Go on from the newest complete checkpoint, if there is one; returns the steps done."""
+        """Go on from the newest complete checkpoint, if there is one; returns the steps done.
+
+        Raises:
+            InputError: more steps are done than the stage is to have.
+        """
         folder = self.checkpoints.latest()
         if folder is not None:
             self._load(folder)
+            if self.done > self.steps:
+                raise InputError(
+                    f"{self.done} steps of stage {self.stage} are done, more than the {self.steps} asked for; ask for "
+                    f"at least {self.done}, or train in another folder"
+                )
             self._log(f"stage {self.stage}: goes on after step {self.done} of {self.steps}")
         return self.done
 
@@ -158,6 +169,8 @@ class StageTrainer:
             loss = self._validated(last)
             if last or stopping or self.done % self.config.checkpoint_every_steps == 0:
                 self.save(loss, wait=last or stopping)
+            if not stopping:
+                self._sampled(last)
             if stopping and not last:
                 raise TrainingStoppedError(
                     f"stage {self.stage} was asked to stop (SIGTERM): {self.done} of {self.steps} steps are saved; "
@@ -168,9 +181,14 @@ class StageTrainer:
         every = self.config.validate_every_steps
         if self._validate is None or not every or (self.done % every and not last):
             return None
-        loss = self._validate()
-        self._event("validation", loss=loss)
-        return loss
+        found = self._validate()
+        self._event("validation", loss=found["total"], tasks=found["tasks"])
+        return float(found["total"])
+
+    def _sampled(self, last: bool) -> None:
+        every = self.config.sample_every_steps
+        if self._sample is not None and every and (self.done % every == 0 or last):
+            self._sample(self.done)
 
     def step(self, step: int) -> CurveRow | None:
         """Optimizer step `step`, counted from 0 and the one after the last, and the update of the average.
@@ -238,6 +256,8 @@ class StageTrainer:
         if self._metrics is None:
             return
         times = clock.row(sum(batch.tokens for batch in sampled), sum(len(batch.ids) for batch in sampled))
+        if self._speed is not None:
+            times |= self._speed(sampled, times["step_s"])
         values = {"step": row.step, "stage": row.stage, "loss": row.loss, "lr": row.lr, "grad_norm": row.grad_norm}
         self._metrics.write(values | {"samples": row.samples, "batches": batches_hash(sampled)} | by_name(sums) | times)
 
@@ -249,7 +269,7 @@ class StageTrainer:
         self._event("spike", step=step + 1, loss=loss, limit=limit, policy=policy, clips=clips)
         what = f"stage {self.stage}, step {step + 1}: the loss is {loss:.4g}, above {limit:.4g}"
         if policy == "stop" or self._spikes > self.config.guard.max_spikes:
-            often = "" if policy == "stop" else f" for the {self._spikes}th time"
+            often = "" if policy == "stop" else f", spike number {self._spikes} of this run"
             raise LossSpikeError(f"{what}{often}; clips of this step: {', '.join(clips)}. Nothing of it was saved")
         after = self._batches.loader.state()
         self._log(f"warning: {what}; policy {policy}; clips: {', '.join(clips)}")
@@ -264,11 +284,8 @@ class StageTrainer:
                     self._metrics = MetricsLog(self._workdir / METRICS_FILE, self.done)
 
     def _event(self, kind: str, **values: object) -> None:
-        from nava.runtime.hashing import canonical_json
-
         if self.world.leads:
-            with (self._workdir / EVENTS_FILE).open("a") as file:
-                file.write(canonical_json({"event": kind, "done": self.done, "time": time.time(), **values}) + "\n")
+            record_event(self._workdir, kind, self.done, **values)
 
     def _not_finite(self, step: int, what: str, micro_batches: list[MicroBatch]) -> NonFiniteLossError:
         clips = ", ".join(clip for micro_batch in micro_batches for clip in micro_batch.ids)

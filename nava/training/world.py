@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +14,38 @@ import torch.distributed as dist
 from torch import Tensor
 
 from nava.config.training import TrainingConfig
-from nava.runtime.errors import InputError
+from nava.runtime.errors import InputError, NavaError
+
+# How the errors of gloo and NCCL read when others did not come in time, and when one of them is gone.
+_WAITED = ("Timed out waiting", "timeout", "Timeout")
+_GONE = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited")
+
+
+class CollectiveError(NavaError):
+    """The processes that train together lost each other."""
+
+
+@contextmanager
+def collective_errors(world: World, timeout_s: float) -> Iterator[None]:
+    """Say in one line why a collective operation failed: others waited for too long, or are gone.
+
+    Raises:
+        CollectiveError: in place of the library's error.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if world.size > 1 and any(words in text for words in _GONE):
+            raise CollectiveError(
+                f"process {world.rank} lost another process: that one's log says why it ended"
+            ) from error
+        if world.size > 1 and any(words in text for words in _WAITED):
+            raise CollectiveError(
+                f"process {world.rank} waited longer than {timeout_s:g} s for the other processes "
+                "(training.guard.collective_timeout_s): one of them hangs or is far behind"
+            ) from error
+        raise
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,16 @@ from nava.artifacts.checkpoint import (
     seal,
     verify,
 )
+from nava.runtime.hashing import sha256_json
 
 
 def manifest(step: int, config_hash: str = "c0ffee") -> CheckpointManifest:
     return CheckpointManifest(stage=2, step=step, samples=16 * step, config_hash=config_hash, rng={"seed": 7})
+
+
+def write_manifest(folder: Path, value: dict) -> None:
+    value.pop("checksum")
+    (folder / MANIFEST_FILE).write_text(json.dumps(value | {"checksum": sha256_json(value)}))
 
 
 def write_two_files(folder: Path) -> None:
@@ -122,10 +128,21 @@ def test_another_configuration_is_not_resumed(root: Path) -> None:
     assert "another configuration" in warnings[0]
 
 
+@pytest.mark.parametrize("position", range(0, 300, 7))
+def test_a_flipped_bit_of_the_manifest_is_noticed(root: Path, position: int) -> None:
+    path = root / "step-00000030" / MANIFEST_FILE
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
+    name, warnings = latest(root)
+    assert name == "step-00000020"
+    assert MANIFEST_FILE in warnings[0]
+
+
 def test_a_manifest_of_another_version_is_refused(root: Path) -> None:
     folder = root / "step-00000030"
     value = json.loads((folder / MANIFEST_FILE).read_text()) | {"schema_version": 99}
-    (folder / MANIFEST_FILE).write_text(json.dumps(value))
+    write_manifest(folder, value)
     with pytest.raises(CheckpointDamagedError, match="version 99"):
         read_manifest(folder)
 
@@ -135,7 +152,7 @@ def test_a_manifest_may_not_point_outside(root: Path, name: str) -> None:
     folder = root / "step-00000030"
     value = json.loads((folder / MANIFEST_FILE).read_text())
     value["files"][name] = value["files"].pop("curves.jsonl")
-    (folder / MANIFEST_FILE).write_text(json.dumps(value))
+    write_manifest(folder, value)
     with pytest.raises(CheckpointDamagedError, match="leads outside"):
         verify(folder)
 
