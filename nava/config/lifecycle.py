@@ -22,6 +22,7 @@ from nava.config.serving import ServingConfig
 from nava.config.source import SourceConfig
 from nava.config.speech import SpeechConfig
 from nava.config.synthetic import SyntheticConfig
+from nava.config.tracking import TrackingConfig
 from nava.config.training import TrainingConfig
 from nava.config.validation import ValidationConfig
 
@@ -49,6 +50,7 @@ class LifecycleConfig:
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

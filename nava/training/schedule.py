@@ -18,9 +18,10 @@ def learning_rate(config: TrainingConfig, stage: int, step: int) -> float:
 
     One schedule over all stages (embedded-facts, section 0): constant, then from `constant_share` of all steps on a
     cosine down to `final_learning_rate_ratio`. A short linear warm-up begins each stage, whose optimizer is fresh.
+    A stage that is made longer than the recipe's (`--max-steps`) keeps the rate of the recipe's last step.
     """
     total = sum(part.steps for part in config.stages())
-    global_step = steps_before(config, stage) + step
+    global_step = steps_before(config, stage) + min(step, config.stages()[stage - 1].steps - 1)
     decay_from = config.constant_share * total
     progress = min(1.0, max(0.0, (global_step - decay_from) / max(1.0, total - decay_from)))
     floor = config.final_learning_rate_ratio

@@ -28,23 +28,28 @@ from nava.model.sequence_parallel import SequenceParallel
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import atomic_folder, read_json, write_json
+from nava.training.adapters import Adapter, add_adapters, weights_sha256
 from nava.training.curves import CurveRow, write_curves
 from nava.training.engine import Engine, create_engine
 from nava.training.micro_batches import MicroBatches
 from nava.training.objective import Objective
+from nava.training.run_folder import CHECKPOINTS, RESULT_FOLDER, record_event
+from nava.training.samples import SampleMaker, Sampling, check_sampling
 from nava.training.sharded_state import AVERAGE, WEIGHT, reader_of
+from nava.training.speed import Speed
+from nava.training.start import start_weights
 from nava.training.state_file import StateFiles
-from nava.training.trainer import CHECKPOINTS, StageTrainer
+from nava.training.trainer import StageTrainer
 from nava.training.validation import stage_objective, synchrony_losses, validation_losses, validation_set
-from nava.training.world import World, join_world
+from nava.training.world import World, collective_errors, join_world
 
 SCHEMA_VERSION = 1
 MODEL_FILE = "model.safetensors"
 TRAINING_WEIGHTS_FILE = "training_weights.safetensors"
+ADAPTER_FOLDER = "adapter"
 MODEL_CONFIG_FILE = "model_config.json"
 CURVES_FILE = "curves.jsonl"
 VALIDATION_FILE = "validation.json"
-_RESULT_FOLDER = "result"
 _FIRST_FILE = "validation_first.json"
 
 
@@ -54,9 +59,13 @@ class StageJob:
 
     Attributes:
         previous: result folder of the stage before; None starts from a new model drawn from the seed.
+        init: weights to start from instead, as `nava.training.start.start_weights` takes them.
         inputs: hashes of what the stage reads, for the checkpoints' config hash.
         progress: wraps the rows of the loop and reports.
         log: takes plain lines.
+        steps: where the stage ends, in optimizer steps; None is the recipe's length. The schedule stays as it is.
+        sampling: how clips are made every `training.sample_every_steps`; None makes none.
+        peak_tflops: of one GPU, for MFU.
     """
 
     stage: int
@@ -71,10 +80,14 @@ class StageJob:
     workdir: Path
     progress: Callable[[Iterator[CurveRow], int, str], Iterator[CurveRow]]
     log: Callable[[str], None]
+    steps: int | None = None
+    init: Path | None = None
+    sampling: Sampling | None = None
+    peak_tflops: float | None = None
 
     @property
     def config_hash(self) -> str:
-        """Hash of the configuration, seed and inputs."""
+        """Hash of the configuration, seed and inputs; `steps` is not in it, so a stage can be made longer."""
         sections = {
             "training": identity_values(self.training),
             "model": asdict(self.model),
@@ -102,11 +115,19 @@ def run_stage(job: StageJob) -> Path:
 
 def _run(job: StageJob) -> Path:
     world = join_world(job.training)
+    with collective_errors(world, job.training.guard.collective_timeout_s):
+        return _run_in(world, job)
+
+
+def _run_in(world: World, job: StageJob) -> Path:
     log = job.log if world.leads else _silent
+    check_sampling(job.training, world)
     batches = _micro_batches(job, world, log)
     model = build_model(job.model, seed=job.seed)
-    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
     start = _start(job, model)
+    if job.training.lora.rank:
+        add_adapters(model, job.training.lora, job.seed)
+    shapes = {name: value.shape for name, value in model.named_parameters() if value.requires_grad}
     parallel = SequenceParallel(model, _neighbours(world)) if world.sequence_parallel > 1 else None
     _prepare(job.training, model)
     engine = create_engine(job.training, model, world)
@@ -125,15 +146,19 @@ def _run(job: StageJob) -> Path:
             workdir=job.workdir,
             log=log,
             world=world,
-            validate=lambda: float(stage.validation()["total"]),
+            validate=stage.validation,
+            steps=job.steps,
+            sample=stage.samples,
+            speed=Speed.of(job.model, job.training.lora, job.shards, world.size, _peak_tflops(job)),
         )
         trainer.resume()
         trainer.run(job.progress if world.leads else _without_progress)
         last = stage.validation(synchrony=job.stage == 3)
         if world.leads:
+            record_event(job.workdir, "validation", trainer.done, loss=last["total"], tasks=last["tasks"])
             _write_result(job, trainer, shapes, first, last)
         world.barrier()
-        return job.workdir / _RESULT_FOLDER
+        return job.workdir / RESULT_FOLDER
     finally:
         if parallel:
             parallel.remove()
@@ -146,6 +171,11 @@ def _silent(_text: str) -> None:
 
 def _without_progress(rows: Iterator[CurveRow], _total: int, _label: str) -> Iterator[CurveRow]:
     return rows
+
+
+def _peak_tflops(job: StageJob) -> float | None:
+    """Only GPUs have a peak that a utilisation could be a share of."""
+    return job.peak_tflops if torch.cuda.is_available() else None
 
 
 def _prepare(config: TrainingConfig, model: NavaTransformer) -> None:
@@ -198,6 +228,9 @@ def load_averaged_model(folder: Path) -> NavaTransformer:
 
 def _start(job: StageJob, model: NavaTransformer) -> dict[str, Tensor] | None:
     """Give the model the stage's start weights; returns the average that goes with them, None if it is the same."""
+    if job.init is not None:
+        start_weights(job.init, model, job.model)
+        return None
     if job.previous is None:
         return None
     before = _previous_manifest(job.previous)
@@ -205,8 +238,13 @@ def _start(job: StageJob, model: NavaTransformer) -> dict[str, Tensor] | None:
         raise InputError(
             f"stage {job.stage} goes on from stage {job.stage - 1}; {job.previous} is of stage {before.stage}"
         )
+    average = load_file(job.previous / MODEL_FILE)
+    if job.training.lora.rank:
+        # What stays frozen is the model that the stage before gave away.
+        model.load_state_dict(average)
+        return None
     model.load_state_dict(load_file(job.previous / TRAINING_WEIGHTS_FILE))
-    return load_file(job.previous / MODEL_FILE)
+    return average
 
 
 def _previous_manifest(folder: Path) -> CheckpointManifest:
@@ -224,6 +262,21 @@ class _Stage:
     def __init__(self, job: StageJob, world: World, engine: Engine, log: Callable[[str], None]) -> None:
         self._job, self._world, self._engine, self._log = job, world, engine, log
         self._clips = validation_set(job.shards, job.training)
+        self._maker: SampleMaker | None = None
+        if job.sampling is not None:
+            ids = self._clips.ids["av"] or self._clips.ids["audio"]
+            self._maker = SampleMaker(job.sampling, job.shards, ids, job.workdir, world.device, log)
+
+    def samples(self, step: int) -> None:
+        """Clips of the averaged weights, made by the first process while the others wait."""
+        if self._maker is None:
+            return
+        with self._engine.state.averaged():
+            if self._world.leads:
+                self._engine.model.eval()
+                self._maker.make(self._engine, step)
+                self._engine.model.train()
+            self._world.barrier()
 
     def first_validation(self) -> dict[str, Any]:
         """Validation before the stage, computed once however often the stage is resumed."""
@@ -232,6 +285,7 @@ class _Stage:
             found = self.validation()
             if self._world.leads:
                 write_json(path, found)
+                record_event(self._job.workdir, "validation", 0, loss=found["total"], tasks=found["tasks"])
             return found
         first: dict[str, Any] = read_json(path) if self._world.leads else {}
         return first
@@ -272,10 +326,26 @@ def _write_result(
         job.stage, trainer.done, trainer.curves[-1].samples, job.config_hash, {"seed": job.seed, "next_step": 0}
     )
     files = StateFiles(complete_folders(job.workdir / CHECKPOINTS)[0])
-    with atomic_folder(job.workdir / _RESULT_FOLDER) as part:
-        save_file(files.whole(AVERAGE, shapes), part / MODEL_FILE)
-        save_file(files.whole(WEIGHT, shapes), part / TRAINING_WEIGHTS_FILE)
+    with atomic_folder(job.workdir / RESULT_FOLDER) as part:
+        if job.training.lora.rank:
+            _write_adapted(job, files, shapes, part)
+        else:
+            save_file(files.whole(AVERAGE, shapes), part / MODEL_FILE)
+            save_file(files.whole(WEIGHT, shapes), part / TRAINING_WEIGHTS_FILE)
         write_json(part / MODEL_CONFIG_FILE, asdict(job.model))
         write_curves(part / CURVES_FILE, trainer.curves)
         write_json(part / VALIDATION_FILE, validation)
         seal(part, manifest)
+
+
+def _write_adapted(job: StageJob, files: StateFiles, shapes: dict[str, torch.Size], part: Path) -> None:
+    """The averaged adapters alone, and the weights they are merged into, once averaged and once as trained."""
+    model = build_model(job.model, seed=job.seed)
+    _start(job, model)
+    base = model.state_dict()
+    sha256 = weights_sha256(base)
+    for state, file in ((AVERAGE, MODEL_FILE), (WEIGHT, TRAINING_WEIGHTS_FILE)):
+        adapter = Adapter.of_parameters(job.training.lora, files.whole(state, shapes), sha256)
+        if state == AVERAGE:
+            adapter.write(part / ADAPTER_FOLDER)
+        save_file(adapter.merged(base), part / file)

@@ -61,7 +61,8 @@ class StageTrainer:
         objective: their loss.
         workdir: checkpoints go in a folder of it, metrics and events in files.
         world: who trains together.
-        validate: losses of the averaged weights by `total` and `tasks`, asked every `validate_every_steps`; all processes together.
+        validate: losses of the averaged weights, by `total` and `tasks`, asked every `validate_every_steps`; all
+            processes together.
         steps: where the stage ends, in optimizer steps; the recipe's length if not given. The schedule stays.
         sample: told every `sample_every_steps` and at the end how many steps are done; all processes together.
         speed: figures to record of a step, from its micro-batches and its seconds.
