@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 def recompute_blocks(model: nn.Module) -> nn.Module:
     """Let every block of a transformer keep its inputs alone for the backward pass; names in the state dict stay.
 
-    Blocks draw no random numbers, so none have to be drawn again.
+    Blocks with dropout draw the same random numbers again.
     """
     for blocks in model.children():
         if type(blocks) is nn.ModuleList:
@@ -22,8 +22,9 @@ def recompute_blocks(model: nn.Module) -> nn.Module:
 
 def _recompute(block: nn.Module) -> None:
     forward = block.forward
+    draws = any(isinstance(module, nn.Dropout) and module.p > 0 for module in block.modules())
 
     def recomputed(*args: Any, **kwargs: Any) -> Any:
-        return checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=False, **kwargs)
+        return checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=draws, **kwargs)
 
     block.forward = recomputed

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-
-from torch import nn
 
 from nava.config.lora import LoraConfig
 from nava.config.model import ModelConfig
 from nava.model.architecture import build_model
-from nava.runtime.errors import InputError
+from nava.training.adapters import adapted_layers
 
 _PARTS = {
     "double_blocks": "alignment layers",
@@ -59,16 +56,6 @@ def count_parameters(model: ModelConfig, lora: LoraConfig) -> Parameters:
         parts[part] = parts.get(part, 0) + parameter.numel()
     if not lora.rank:
         return Parameters(parts, trained=sum(parts.values()))
-    layers = _adapted_layers(built, lora)
+    layers = adapted_layers(built, lora).values()
     adapters = sum(lora.rank * (layer.in_features + layer.out_features) for layer in layers)
-    if not adapters:
-        raise InputError(f"training.lora.targets is {lora.targets}: no linear layer of a block has such a name")
     return Parameters(parts, adapters, adapters)
-
-
-def _adapted_layers(model: nn.Module, lora: LoraConfig) -> Iterator[nn.Linear]:
-    """Linear layers of the blocks whose name's last part is a target."""
-    for name, module in model.named_modules():
-        in_block = name.partition(".")[0].endswith("_blocks")
-        if isinstance(module, nn.Linear) and in_block and name.rpartition(".")[2] in lora.targets:
-            yield module
