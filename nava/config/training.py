@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 
-from nava.config.checks import require, require_at_least, require_one_of
+from nava.config.checks import require, require_at_least, require_one_of, require_shares
 from nava.config.lora import LoraConfig
 from nava.config.training_guard import GuardConfig
 
@@ -45,8 +45,12 @@ class StageConfig:
     text_dropout: float = 0.1
     # Share of speech spans whose voice becomes an unknown one.
     voice_dropout: float = 0.2
-    # Share of audio-video micro-batches whose audio and video do not see each other in self-attention.
+    # Share of speech spans whose voice becomes that of another span.
+    voice_replacement: float = 0.0
+    # Share of samples with audio and video in which these do not see each other in self-attention.
     modality_masking: float = 0.2
+    # Share of samples with video that are given their first frame, besides the tasks that always are.
+    image_condition: float = 0.0
     # Only clips of this subset of the corpus, as curation chose them ("stage3"); empty is all clips.
     subset: str = ""
     # The stage's curated clips: audio-video clips with one of these tags are drawn `curated_repeats` times an epoch,
@@ -171,6 +175,7 @@ def _check_stage(name: str, stage: StageConfig) -> None:
     allowed = min(ratio) >= 0 and sum(ratio) >= 1
     require(allowed, f"{name}.audio_only : audio_video", f"{ratio[0]} : {ratio[1]}", "whole numbers, not both 0")
     stage.tasks.check(f"{name}.tasks")
-    for share in ("text_dropout", "voice_dropout", "modality_masking"):
-        value = getattr(stage, share)
-        require(0 <= value <= 1, f"{name}.{share}", value, "between 0 and 1")
+    shares = ("text_dropout", "voice_dropout", "voice_replacement", "modality_masking", "image_condition")
+    require_shares(stage, name, shares)
+    both = stage.voice_dropout + stage.voice_replacement
+    require(both <= 1, f"{name}.voice_dropout + voice_replacement", both, "at most 1")

@@ -35,23 +35,28 @@ def mean_squared_error(prediction: Tensor, target: Tensor, mask: Tensor | None =
 
 
 def video_mask(
-    shape_BCTHW: Sequence[int], size_B3: Tensor | None, *, without_first_frame: bool = False
+    shape_BCTHW: Sequence[int], size_B3: Tensor | None, *, without_first_frame: bool | Tensor = False
 ) -> Tensor | None:
     """Where video latents count, [batch or 1, 1, T, H, W]; None when all do.
 
     Args:
         shape_BCTHW: of the latents.
         size_B3: valid (frames, height, width) of each sample.
-        without_first_frame: leave the first latent frame out.
+        without_first_frame: leave the first latent frame out, of all samples or where a flag per sample says so.
     """
-    if size_B3 is None and not without_first_frame:
+    flags_B = without_first_frame if isinstance(without_first_frame, Tensor) else None
+    if size_B3 is None and flags_B is None and not without_first_frame:
         return None
-    mask = torch.ones(1, 1, *shape_BCTHW[2:], dtype=torch.bool, device=None if size_B3 is None else size_B3.device)
+    known = size_B3 if size_B3 is not None else flags_B
+    mask = torch.ones(1, 1, *shape_BCTHW[2:], dtype=torch.bool, device=None if known is None else known.device)
     if size_B3 is not None:
         for axis, size in enumerate(shape_BCTHW[2:]):
             valid = torch.arange(size, device=size_B3.device) < size_B3[:, axis, None]
             mask = mask & valid.view(len(size_B3), 1, *(size if other == axis else 1 for other in range(3)))
-    if without_first_frame:
+    if flags_B is not None:
+        mask = mask.expand(len(flags_B), *mask.shape[1:]).clone()
+        mask[flags_B, :, 0] = False
+    elif without_first_frame:
         mask = mask.clone()
         mask[:, :, 0] = False
     return mask

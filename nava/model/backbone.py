@@ -107,7 +107,7 @@ class NavaTransformer(nn.Module):
         mask_modality: bool | Sequence[bool] | Tensor = False,
         video_size_B3: Tensor | None = None,
         audio_length_B: Tensor | None = None,
-        first_frame_clean: bool = False,
+        first_frame_clean: bool | Tensor = False,
         speaker_SE: Tensor | None = None,
         speaker_slot_S: Tensor | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
@@ -123,7 +123,8 @@ class NavaTransformer(nn.Module):
                 (flags on an accelerator are fetched from there: give a list, or a tensor of the CPU).
             video_size_B3: valid latent (frames, height, width) of each sample when the batch is padded.
             audio_length_B: valid audio latents of each sample when the batch is padded.
-            first_frame_clean: the first latent frame is a condition, without noise: its tokens get time 0.
+            first_frame_clean: the first latent frame is a condition, without noise: its tokens get time 0. For all
+                samples, or where a flag per sample [batch] says so.
             speaker_SE: speaker vectors; zeros mean an unknown speaker.
             speaker_slot_S: for each of the first speakers the context row it replaces, sample * text_len + row.
                 Without slots the speaker vectors are ignored.
@@ -134,7 +135,7 @@ class NavaTransformer(nn.Module):
         if video_BCTHW is None and audio_BLC is None:
             raise ValueError("give video latents, audio latents, or both")
         contexts = self._block_contexts(text_BND, speaker_SE, speaker_slot_S, len(timestep_B))
-        time = self._time(timestep_B, first_frame_clean and video_BCTHW is not None)
+        time = self._time(timestep_B, first_frame_clean if video_BCTHW is not None else False)
         tokens, valid, grid = self._tokens(video_BCTHW, audio_BLC, video_size_B3, audio_length_B)
         layout = self._layout(tokens, valid, grid, mask_modality, time)
         lengths = {m: x.shape[1] for m, x in tokens.items()}
@@ -203,6 +204,10 @@ class NavaTransformer(nn.Module):
             )
         context_BND = self.text_embedding(pad(text_BND.to(self.dtype), (0, 0, 0, self.config.text_len - rows)))
         if speaker_SE is None or slot_S is None or not len(slot_S):
+            if self.training and self.config.speaker_dim:
+                # Processes that gather parameters from each other (ZeRO 3) must run the same modules, voices or not.
+                nobody_D = self.speaker_embedding(context_BND.new_zeros(1, self.config.speaker_dim)).sum(0)
+                return context_BND + 0 * nobody_D
             return context_BND
         if len(speaker_SE) < len(slot_S):
             raise ValueError(f"{len(slot_S)} speaker slots but only {len(speaker_SE)} speaker vectors")
@@ -211,16 +216,19 @@ class NavaTransformer(nn.Module):
         row_SD = self.speaker_embedding(speaker_SE[: len(slot_S)].to(self.dtype)).to(context_BND.dtype)
         return context_BND.flatten(0, 1).index_copy(0, slot_S, row_SD).view_as(context_BND)
 
-    def _time(self, timestep_B: Tensor, first_frame_clean: bool) -> TimeEmbedding:
+    def _time(self, timestep_B: Tensor, first_frame_clean: bool | Tensor) -> TimeEmbedding:
         """Embed each distinct time once."""
-        if timestep_B.stride(0) == 0:
+        flags_B = first_frame_clean if isinstance(first_frame_clean, Tensor) else None
+        if flags_B is None and timestep_B.stride(0) == 0:
             timestep_B = timestep_B[:1]
+        if flags_B is not None:
+            first_frame_clean = True
         time_R = torch.cat([timestep_B.new_zeros(1), timestep_B]) if first_frame_clean else timestep_B
         e_RD = self.time_embedding(sinusoid(time_R, self.config.freq_dim).to(self.dtype))
         e0_RKD = self.time_projection(e_RD).unflatten(-1, (6, -1))
         if not first_frame_clean:
             return TimeEmbedding(e_RD[:, None], e0_RKD[:, None])
-        return TimeEmbedding(_clean_and_noisy(e_RD), _clean_and_noisy(e0_RKD))
+        return TimeEmbedding(_clean_and_noisy(e_RD, flags_B), _clean_and_noisy(e0_RKD, flags_B))
 
     def _layout(
         self,
@@ -305,7 +313,10 @@ def _prefix(length_B: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=length_B.device) < length_B[:, None]
 
 
-def _clean_and_noisy(row_RX: Tensor) -> Tensor:
-    """[1 + times, ...], time 0 first, as [times, 2, ...]: time 0 beside each of the others."""
+def _clean_and_noisy(row_RX: Tensor, flags_B: Tensor | None) -> Tensor:
+    """[1 + times, ...], time 0 first, as [times, 2, ...]: time 0, where a flag says so, beside each of the others."""
     noisy = row_RX[1:]
-    return torch.stack([row_RX[:1].expand_as(noisy), noisy], dim=1)
+    clean = row_RX[:1].expand_as(noisy)
+    if flags_B is not None:
+        clean = torch.where(flags_B.view(-1, *[1] * (noisy.dim() - 1)), clean, noisy)
+    return torch.stack([clean, noisy], dim=1)

@@ -24,18 +24,22 @@ class MicroBatch:
 
     Attributes:
         latents: of its clips.
-        text_dropped: where the text becomes zero rows.
-        mask_modality: whether audio and video are kept apart in self-attention; never for one of them alone.
+        text_dropped: [batch], where the text becomes zero rows.
+        masked: [batch], whose audio and video are kept apart in self-attention; never of one of them alone.
+        with_image: [batch], whose first frame is given.
         generator: for times and noise, in that order.
         voice_dropped: which of its voices become unknown ones; None without voices.
+        voice_replaced: which of its voices become those of another span; None without voices.
     """
 
     task: Task
     latents: LatentBatch
     text_dropped: Tensor
-    mask_modality: bool
+    masked: Tensor
+    with_image: Tensor
     generator: torch.Generator
     voice_dropped: Tensor | None = field(default=None)
+    voice_replaced: Tensor | None = field(default=None)
 
     @property
     def ids(self) -> list[str]:
@@ -44,16 +48,26 @@ class MicroBatch:
 
 
 def drawn(batch: SampledBatch, latents: LatentBatch, settings: StageConfig, seed: int, stage: int) -> MicroBatch:
-    """The draws of a micro-batch: a function of its number."""
-    generator = generator_for(seed, stage, "micro-batch", batch.number)
-    text_dropped = torch.rand(len(batch.ids), generator=generator) < settings.text_dropout
-    masked = float(torch.rand((), generator=generator)) < settings.modality_masking
-    both = batch.task.modality == "av" and batch.task.makes_audio
-    voice_dropped = None
+    """The draws of a micro-batch: a function of its number. Each kind has a generator of its own."""
+    samples, task = len(batch.ids), batch.task
+
+    def generator(purpose: str) -> torch.Generator:
+        return generator_for(seed, stage, purpose, batch.number)
+
+    noise = generator("micro-batch")
+    text_dropped = torch.rand(samples, generator=noise) < settings.text_dropout
+    masked = torch.rand(samples, generator=generator("masks")) < settings.modality_masking
+    # As many as were drawn, side by side: attention treats neighbours that are alike together. The clips of a
+    # micro-batch are in random order, so each is masked as often as it was.
+    masked = (torch.arange(samples) < masked.sum()) & (task.modality == "av" and task.makes_audio)
+    image = torch.rand(samples, generator=generator("images")) < settings.image_condition
+    with_image = (image & (task.modality == "av")) | torch.tensor(task.with_image)
+    dropped = replaced = None
     if latents.voice_SE is not None:
-        own = generator_for(seed, stage, "voices", batch.number)
-        voice_dropped = torch.rand(len(latents.voice_SE), generator=own) < settings.voice_dropout
-    return MicroBatch(batch.task, latents, text_dropped, masked and both, generator, voice_dropped)
+        draw_S = torch.rand(len(latents.voice_SE), generator=generator("voices"))
+        dropped = draw_S < settings.voice_dropout
+        replaced = (draw_S >= settings.voice_dropout) & (draw_S < settings.voice_dropout + settings.voice_replacement)
+    return MicroBatch(task, latents, text_dropped, masked, with_image, noise, dropped, replaced)
 
 
 class MicroBatches:

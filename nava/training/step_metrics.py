@@ -57,8 +57,8 @@ class StepTally:
                 int(batch.text_dropped.sum()),
                 0 if voices is None else len(voices),
                 0 if voices is None else int(voices.sum()),
-                samples * batch.mask_modality,
-                samples * batch.task.with_image,
+                int(batch.masked.sum()),
+                int(batch.with_image.sum()),
             ],
             dtype=torch.float64,
         )

@@ -20,7 +20,7 @@ LATENTS = SHARDS.read(["p000", "p001", "p002", "p003"])
 
 def draws(batch: MicroBatch) -> tuple:
     noise = torch.randn(3, generator=batch.generator).tolist()
-    return batch.ids, batch.text_dropped.tolist(), batch.mask_modality, noise
+    return batch.ids, batch.text_dropped.tolist(), batch.masked.tolist(), noise
 
 
 def draw(number: int, task: Task = Task.T2AV, seed: int = 5, stage: int = 1, **changes: float) -> MicroBatch:
@@ -43,34 +43,54 @@ def test_text_is_dropped_per_sample_at_the_stated_rate() -> None:
     assert 1 in dropped.sum(dim=1)
 
 
-def test_masking_is_drawn_per_micro_batch_at_the_stated_rate() -> None:
-    masked = [draw(number, modality_masking=0.2).mask_modality for number in range(3000)]
-    assert sum(masked) / len(masked) == pytest.approx(0.2, abs=0.03)
+def test_masks_are_drawn_per_sample_at_the_stated_rate_and_lie_side_by_side() -> None:
+    masked = torch.stack([draw(number, modality_masking=0.2).masked for number in range(1500)])
+    assert float(masked.float().mean()) == pytest.approx(0.2, abs=0.02)
+    # Of four samples, as many are masked as a binomial says: 41, 41, 15 and 3 % have none, one, two and three.
+    counts = torch.bincount(masked.sum(1), minlength=5) / len(masked)
+    assert counts.tolist() == pytest.approx([0.41, 0.41, 0.154, 0.026, 0.0016], abs=0.03)
+    assert all(row.tolist() == sorted(row.tolist(), reverse=True) for row in masked)
+
+
+def test_first_frames_are_given_per_sample_at_the_stated_rate() -> None:
+    given = torch.stack([draw(number, image_condition=0.5).with_image for number in range(1500)]).float()
+    assert float(given.mean()) == pytest.approx(0.5, abs=0.02)
+    assert set(given.sum(1).tolist()) == {0, 1, 2, 3, 4}
+    assert not draw(3).with_image.any()
+    assert draw(3, Task.TI2AV).with_image.all()
+    assert draw(3, Task.TIA2AV).with_image.all()
+    assert not draw(3, Task.T2A, image_condition=1.0).with_image.any()
 
 
 @pytest.mark.parametrize("task", [Task.T2A, Task.T2V])
 def test_a_modality_alone_is_never_masked(task: Task) -> None:
-    assert not any(draw(number, task, modality_masking=1.0).mask_modality for number in range(20))
+    assert not any(draw(number, task, modality_masking=1.0).masked.any() for number in range(20))
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])
 def test_rates_of_zero_and_one_are_exact(rate: float) -> None:
-    found = [draw(number, text_dropout=rate, modality_masking=rate) for number in range(50)]
-    assert all(batch.text_dropped.eq(bool(rate)).all() for batch in found)
-    assert {batch.mask_modality for batch in found} == {bool(rate)}
+    shares = {"text_dropout": rate, "modality_masking": rate, "image_condition": rate}
+    for number in range(50):
+        batch = draw(number, **shares)
+        for flags in (batch.text_dropped, batch.masked, batch.with_image):
+            assert flags.eq(bool(rate)).all()
 
 
-def test_voices_are_dropped_per_span_without_a_change_of_the_other_draws() -> None:
-    settings = StageConfig(steps=1, audio_only=0, audio_video=1, warmup_steps=0, voice_dropout=0.25)
+def test_voices_are_dropped_or_replaced_per_span_without_a_change_of_the_other_draws() -> None:
+    settings = StageConfig(
+        steps=1, audio_only=0, audio_video=1, warmup_steps=0, voice_dropout=0.25, voice_replacement=0.1
+    )
     voiced = replace(LATENTS, voice_SE=torch.ones(5, 2), voice_slot_S=torch.arange(5))
     found = []
     for number in range(800):
         sampled = SampledBatch(number, Task.T2AV, tuple(LATENTS.ids), 24, 1.0, 0)
         batch, plain = (drawn(sampled, latents, settings, 5, 1) for latents in (voiced, LATENTS))
         assert plain.voice_dropped is None
-        found.append(batch.voice_dropped)
+        found.append(torch.stack([batch.voice_dropped, batch.voice_replaced]))
+        assert not (batch.voice_dropped & batch.voice_replaced).any()
         assert draws(batch) == draws(plain)
-    assert float(torch.stack(found).float().mean()) == pytest.approx(0.25, abs=0.03)
+    shares = torch.stack(found).float().mean((0, 2))
+    assert shares.tolist() == pytest.approx([0.25, 0.1], abs=0.03)
 
 
 def test_the_latents_of_a_micro_batch_are_those_of_its_clips_and_task() -> None:

@@ -15,9 +15,11 @@ from nava.data.loader.tasks import Task
 from nava.diffusion.loss import add_noise, flow_matching_loss, velocity
 from nava.diffusion.timestep import NoiseLevels, TrainingSchedule
 from nava.model.backbone import NavaTransformer
+from nava.training.clips import Clips
 from nava.training.micro_batches import MicroBatch
 from nava.training.micro_batches import drawn as drawn_for
-from nava.training.objective import Clips, Noise, Objective, clip_loss, noised
+from nava.training.objective import Noise, Objective, clip_loss, noised
+from nava.training.strategies import STRATEGIES, strategy_of
 from tests.training.latents_in_memory import DIFFUSION, LatentsInMemory, tiny_training
 
 SHARDS = LatentsInMemory()
@@ -64,8 +66,8 @@ def test_dropped_texts_are_zero_rows_and_the_others_are_kept() -> None:
 @pytest.mark.parametrize("masked", [True, False])
 def test_masking_reaches_the_model(masked: bool) -> None:
     model = Recorder()
-    Objective(DIFFUSION)(model, replace(micro_batch(), mask_modality=masked))
-    assert model.mask_modality is masked
+    Objective(DIFFUSION)(model, replace(micro_batch(), masked=torch.tensor([masked, False, False, False])))
+    assert model.mask_modality == ([True, False, False, False] if masked else False)
 
 
 def test_the_loss_is_the_weighted_error_of_the_velocity() -> None:
@@ -250,10 +252,34 @@ def test_the_micro_batch_s_image_condition_reaches_the_model() -> None:
     model, batch = Recorder(), micro_batch()
     plain = Objective(DIFFUSION)(model, batch)
     assert model.conditions["first_frame_clean"] is False
-    conditioned = Objective(DIFFUSION)(model, replace(micro_batch(), task=Task.TI2AV))
+    clean = SHARDS.read(batch.ids).video_BCTHW[:, :, 0]
+    conditioned = Objective(DIFFUSION)(model, replace(micro_batch(), with_image=torch.ones(4, dtype=torch.bool)))
     assert model.conditions["first_frame_clean"] is True
-    assert model.video[:, :, 0].equal(SHARDS.read(batch.ids).video_BCTHW[:, :, 0])
+    assert model.video[:, :, 0].equal(clean)
     assert float(plain.audio) == float(conditioned.audio)
+    some = torch.tensor([False, True, True, False])
+    Objective(DIFFUSION)(model, replace(micro_batch(), with_image=some))
+    assert model.conditions["first_frame_clean"].equal(some)
+    assert [frame.equal(wanted) for frame, wanted in zip(model.video[:, :, 0], clean)] == some.tolist()
+
+
+def test_a_clean_first_frame_of_some_samples_is_what_they_would_have_alone() -> None:
+    model = tiny_model()
+    clips, noise, levels = two_clips()
+    flags = torch.tensor([True, False])
+    both = clip_loss(model, clips, noise, levels, CORRECTED, first_frame_clean=flags)
+    apart = [clip_loss(model, clips, noise, levels, CORRECTED, first_frame_clean=flag) for flag in (True, False)]
+    for row in (0, 1):
+        assert float(both.video_errors[row]) == pytest.approx(float(apart[row].video_errors[row]), rel=1e-5)
+        assert float(both.audio_errors[row]) == pytest.approx(float(apart[row].audio_errors[row]), rel=1e-5)
+    assert abs(float(apart[0].video_errors[1] - apart[1].video_errors[1])) > 1e-4
+
+
+def test_a_task_says_what_it_needs_of_its_clips() -> None:
+    assert set(STRATEGIES) == set(Task)
+    batch = micro_batch()
+    with pytest.raises(ValueError, match=r"task tia2av needs voice_SE, voice_slot_S of its clips: p\d\d\d"):
+        strategy_of(Task.TIA2AV).clips(batch, with_voices=True)
 
 
 def test_a_task_without_sound_trains_the_picture_alone() -> None:
@@ -267,7 +293,8 @@ def test_a_task_without_sound_trains_the_picture_alone() -> None:
 def voiced(micro: MicroBatch, dropped: list[bool]) -> MicroBatch:
     """Voices for the first sample (row 1) and the last (rows 0 and 2)."""
     latents = replace(micro.latents, voice_SE=torch.arange(1.0, 7).view(3, 2), voice_slot_S=torch.tensor([1, 9, 11]))
-    return replace(micro, latents=latents, voice_dropped=torch.tensor(dropped))
+    kept = torch.zeros(3, dtype=torch.bool)
+    return replace(micro, latents=latents, voice_dropped=torch.tensor(dropped), voice_replaced=kept)
 
 
 def test_voices_reach_a_model_that_takes_them_and_dropped_ones_are_unknown() -> None:
@@ -278,6 +305,14 @@ def test_voices_reach_a_model_that_takes_them_and_dropped_ones_are_unknown() -> 
     assert model.conditions["speaker_slot_S"].tolist() == [1, 9, 11]
     Objective(DIFFUSION)(model, batch)
     assert model.conditions["speaker_SE"] is None
+
+
+def test_a_replaced_voice_is_that_of_another_span() -> None:
+    model = Recorder()
+    batch = replace(voiced(micro_batch(), [False] * 3), text_dropped=torch.zeros(4, dtype=torch.bool))
+    replaced = replace(batch, voice_replaced=torch.tensor([False, True, False]))
+    Objective(DIFFUSION, with_voices=True)(model, replaced)
+    assert model.conditions["speaker_SE"].tolist() == [[1, 2], [1, 2], [5, 6]]
 
 
 def test_a_dropped_text_takes_its_voices_along() -> None:

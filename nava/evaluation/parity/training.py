@@ -13,7 +13,8 @@ from nava.diffusion.timestep import NoiseLevels, TrainingSchedule
 from nava.evaluation.parity.comparison import RUN_TOLERANCE, Pair
 from nava.evaluation.parity.forward import pad_text, speaker_slots, stack_padded
 from nava.evaluation.parity.golden_set import Case, GoldenSet
-from nava.training.objective import Clips, Noise, clip_loss
+from nava.training.clips import Clips
+from nava.training.objective import Noise, clip_loss
 
 INPUTS = ("in.z0_", "in.noise_", "in.ctx", "in.spk_embed", "in.t")
 
