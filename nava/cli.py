@@ -10,6 +10,7 @@ import click
 from nava.console.data_command import data
 from nava.console.generate_command import generate
 from nava.console.model_command import model
+from nava.console.train_command import train
 from nava.runtime.errors import EXIT_FAILED, EXIT_WRONG_INPUT, NavaError
 
 
@@ -180,6 +181,7 @@ def serve(run_dir: Path, port: int) -> None:
 main.add_command(data)
 main.add_command(model)
 main.add_command(generate)
+main.add_command(train)
 
 
 def _existing(run_dir: Path) -> Path:

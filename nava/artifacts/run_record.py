@@ -29,10 +29,10 @@ class RunRecord:
 
     git_sha: str | None
     git_dirty: bool | None
-    data_sha256: str
+    data_sha256: str | None
     shards_sha256: str
-    checkpoint_sha256: str
-    evaluation_sha256: str
+    checkpoint_sha256: str | None
+    evaluation_sha256: str | None
     config_sha256: str
     config: dict[str, Any]
     image_digests: dict[str, str] | None

@@ -18,12 +18,14 @@ class TrackingConfig:
     experiment: str = field(default="nava-training", metadata=NOT_IDENTITY)
     # Rows are sent together, this often.
     every_s: float = field(default=5.0, metadata=NOT_IDENTITY)
-    # How long a call to the server may take, and how long the end of training waits for the last rows.
+    # How long a call to the server may take.
     timeout_s: float = field(default=10.0, metadata=NOT_IDENTITY)
+    # How long the end of training waits for the last rows to be sent.
+    drain_s: float = field(default=60.0, metadata=NOT_IDENTITY)
 
     def check(self) -> None:
         """Refuse values that no run could use. InputError names the setting and what it may be."""
         hint = "an address without a password; MLflow reads MLFLOW_TRACKING_PASSWORD"
         require(not holds_password(self.uri), "tracking.uri", "…", hint)
         require(bool(self.experiment), "tracking.experiment", self.experiment, "a name")
-        require_positive(self, "tracking", ("every_s", "timeout_s"))
+        require_positive(self, "tracking", ("every_s", "timeout_s", "drain_s"))
