@@ -14,7 +14,8 @@ from nava.pages.shell import render
 
 _CLIP_BYTES = 6_000_000
 _TONES: dict[str, Tone] = {"video": "video", "audio": "audio"}
-_OTHER_TONES: tuple[Tone, ...] = ("video", "audio", "model", "good", "warn")
+# Tones that are told apart beside each other.
+_OTHER_TONES: tuple[Tone, ...] = ("video", "audio", "good", "bad", "neutral")
 BADGES = {
     "finished": "succeeded",
     "running": "running",
@@ -93,7 +94,8 @@ def charts(rows: Sequence[Mapping[str, Any]], validation: Sequence[Point]) -> li
     return [
         _loss_chart(rows, validation),
         _chart(rows, "Loss by modality", both, losses, raw=True),
-        _chart(rows, "Loss by task", both, {_words(name): name for name in tasks if name not in bands}),
+        _chart(rows, "Video loss by task", both, _tasks(tasks, bands, "video")),
+        _chart(rows, "Audio loss by task", both, _tasks(tasks, bands, "audio")),
         _chart(rows, "Video loss by noise level", f"{both}; low is nearly clean", _of(bands, "video")),
         _chart(rows, "Audio loss by noise level", f"{both}; low is nearly clean", _of(bands, "audio")),
         _chart(rows, "Learning rate", "Of the optimizer", {"learning rate": "lr"}, exact=True),
@@ -109,9 +111,10 @@ def _of(bands: Sequence[str], modality: str) -> dict[str, str]:
     return {band: named[band] for band in order if band in named}
 
 
-def _words(name: str) -> str:
-    _, task, modality = name.split("_")
-    return f"{task.upper()} {modality}"
+def _tasks(names: Sequence[str], bands: Sequence[str], modality: str) -> dict[str, str]:
+    """Of `loss_t2av_video` and its like, those of a modality by task."""
+    parts = {name: name.split("_") for name in names if name not in bands}
+    return {task.upper(): name for name, (_, task, of) in parts.items() if of == modality}
 
 
 def _loss_chart(rows: Sequence[Mapping[str, Any]], validation: Sequence[Point]) -> Chart:

@@ -39,7 +39,7 @@ from nava.training.run_folder import (
     SAMPLES,
 )
 
-_PER_CALL = 1000
+_PER_CALL, _PARAMS_PER_CALL = 1000, 100
 _LONGEST_PARAM = 500
 _LONGEST_PAUSE_S = 60.0
 _LAST_TRIES = 3
@@ -172,8 +172,9 @@ class MlflowMirror:
 
         job = read_job(self._folder / JOB_FILE)
         values = {"recipe": job.recipe, "stage": job.stage, "seed": job.seed, "steps": job.length}
-        flat = _flat(values | job.identity)
-        client.log_batch(run_id, params=[Param(name, text[:_LONGEST_PARAM]) for name, text in flat.items()][:100])
+        params = [Param(name, text[:_LONGEST_PARAM]) for name, text in _flat(values | job.identity).items()]
+        for first in range(0, len(params), _PARAMS_PER_CALL):
+            client.log_batch(run_id, params=params[first : first + _PARAMS_PER_CALL])
 
 
 def _line(error: Exception) -> str:

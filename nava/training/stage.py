@@ -155,7 +155,8 @@ def _run_in(world: World, job: StageJob) -> Path:
         trainer.run(job.progress if world.leads else _without_progress)
         last = stage.validation(synchrony=job.stage == 3)
         if world.leads:
-            record_event(job.workdir, "validation", trainer.done, loss=last["total"], tasks=last["tasks"])
+            if not job.training.validate_every_steps:
+                record_event(job.workdir, "validation", trainer.done, loss=last["total"], tasks=last["tasks"])
             _write_result(job, trainer, shapes, first, last)
         world.barrier()
         return job.workdir / RESULT_FOLDER

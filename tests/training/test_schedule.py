@@ -63,3 +63,10 @@ def test_the_average_forgets_its_start_at_first_and_spans_stages() -> None:
     assert ema_decay(CONFIG, 1, 89) == pytest.approx(90 / 99)
     assert ema_decay(CONFIG, 2, 0) == pytest.approx(451 / 460)
     assert ema_decay(CONFIG, 3, 900) == CONFIG.ema_decay
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_a_stage_made_longer_keeps_the_rate_of_the_recipes_last_step(stage: int) -> None:
+    last = CONFIG.stages()[stage - 1].steps - 1
+    assert learning_rate(CONFIG, stage, last + 1000) == learning_rate(CONFIG, stage, last)
+    assert learning_rate(CONFIG, stage, last - 1) >= learning_rate(CONFIG, stage, last)
