@@ -6,9 +6,12 @@ network or a disk would be slower than either side. Both sides are timed in turn
 * raw: every shard's file from beginning to end by `preadv` in one thread into memory of a shard's size, which is used
   again for the next one. `raw_small_buffer` reads into one buffer of 4 MiB instead, which stays in the processor's
   cache: nothing arrives in memory, so it is what no loader of batches larger than that cache can reach.
+* raw_shuffled: the rows of the sampler's micro-batches by `preadv`, a call per clip and tensor, into a micro-batch's
+  memory, with nothing decided on the way. It is what a loader of that order that reads from files could reach.
 * loader: epochs of micro-batches in the sampler's shuffled order, in the stored dtype, in the thread that asks for
   them. `loader_ahead` reads two micro-batches ahead in threads, which pays where something else is done meanwhile; here
-  nothing is. Shards are verified already; what the first epoch pays for that is given.
+  nothing is. Shards are verified already; what the first epoch pays for that is given. Small clips of a set that fits
+  are then held in the process's memory, where nothing is read from files any more; `loader_from_files` holds none.
 
 A round of each side is as many epochs as make 64 micro-batches or more.
 
@@ -51,6 +54,7 @@ from nava.config.loader import LoaderConfig  # noqa: E402
 from nava.config.training import StageConfig, TrainingConfig  # noqa: E402
 from nava.data.loader.loader import LatentLoader  # noqa: E402
 from nava.data.loader.sampler import MicroBatchSampler  # noqa: E402
+from nava.data.shard_file import ShardFile  # noqa: E402
 from nava.data.shards import LatentShards, write_shard  # noqa: E402
 from nava.runtime.hashing import sha256_file  # noqa: E402
 
@@ -159,6 +163,27 @@ class RawReading:
         return total
 
 
+class ShuffledReading:
+    """Reads the rows of micro-batches, each from its own place."""
+
+    def __init__(self, shards: LatentShards, order: Sequence[Sequence[str]]) -> None:
+        self._files = {shard: ShardFile(shards.folder / shard) for shard in {e.shard for e in shards.entries.values()}}
+        stored = next(iter(self._files.values())).tensors
+        clips = max(map(len, order))
+        memory = {name: memoryview(mmap.mmap(-1, clips * tensor.row_bytes)) for name, tensor in stored.items()}
+        self._reads: list[tuple[int, memoryview, int]] = []
+        for name, place, entry in (
+            (n, p, shards.entries[i]) for ids in order for n in stored for p, i in enumerate(ids)
+        ):
+            file, size = self._files[entry.shard], stored[name].row_bytes
+            target = memory[name][place * size : (place + 1) * size]
+            self._reads.append((file.descriptor, target, file.tensors[name].start + entry.row * size))
+
+    def __call__(self) -> int:
+        """All micro-batches; returns the bytes."""
+        return sum(os.preadv(descriptor, [memory], offset) for descriptor, memory, offset in self._reads)
+
+
 class Loading:
     """Loads epoch after epoch in the sampler's order, each by a loader that goes on where the last one stood."""
 
@@ -169,6 +194,7 @@ class Loading:
         self._shards, self._prefetch = shards, prefetch
         self._count = self._sampler.epoch_lengths()["av"] * epochs
         self._state = LatentLoader(shards, self._sampler).state()
+        self.order = [self._sampler[number].ids for number in range(self._count)]
 
     def __call__(self) -> int:
         """Some epochs; returns the bytes of their batches. What was read ahead beyond them is thrown away."""
@@ -191,10 +217,13 @@ def measure(clips: SetOfClips, folder: Path, rounds: int) -> dict[str, Any]:
     epochs = -(-MICRO_BATCHES_PER_ROUND * clips.micro_batch // clips.clips)
     largest = max(path.stat().st_size for path in folder.rglob("*.safetensors"))
     shards = LatentShards(folder)
+    loading = Loading(shards, clips, 0, epochs)
     sides: dict[str, Callable[[], int]] = {
         "raw": RawReading(folder, largest, epochs),
         "raw_small_buffer": RawReading(folder, SMALL_BUFFER_BYTES, epochs),
-        "loader": Loading(shards, clips, 0, epochs),
+        "raw_shuffled": ShuffledReading(shards, loading.order),
+        "loader": loading,
+        "loader_from_files": Loading(LatentShards(folder, held_bytes=0), clips, 0, epochs),
         "loader_ahead": Loading(shards, clips, 2, epochs),
     }
     first_s, loaded_bytes = timed(Loading(shards, clips, 0, 1))
@@ -217,6 +246,9 @@ def measure(clips: SetOfClips, folder: Path, rounds: int) -> dict[str, Any]:
         "mb_per_s": {name: round(value * clips.clip_bytes / 1e6) for name, value in rate.items()},
         "loader_over_raw": ratio(seconds["raw"], seconds["loader"]),
         "loader_over_raw_small_buffer": ratio(seconds["raw_small_buffer"], seconds["loader"]),
+        "loader_over_raw_shuffled": ratio(seconds["raw_shuffled"], seconds["loader"]),
+        "loader_from_files_over_raw": ratio(seconds["raw"], seconds["loader_from_files"]),
+        "loader_from_files_over_raw_shuffled": ratio(seconds["raw_shuffled"], seconds["loader_from_files"]),
         "loader_ahead_over_raw": ratio(seconds["raw"], seconds["loader_ahead"]),
         "first_epoch_with_verification_samples_per_s": round(clips.clips / first_s, 1),
     }
