@@ -52,7 +52,7 @@ class VisualTagStage(AnnotationStage):
 
     config: AnnotationConfig
     name: ClassVar[str] = "visual_tags"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     reads: ClassVar[tuple[str, ...]] = (
         "video_path",
         "static_ratio",
@@ -85,7 +85,7 @@ class CaptionStage(AnnotationStage):
 
     config: AnnotationConfig
     name: ClassVar[str] = "captions"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     reads: ClassVar[tuple[str, ...]] = ("audio_path", "duration_s", "speech", "asr_backend", "speakers", "sharpness")
     adds: ClassVar[tuple[str, ...]] = ("tags", "caption", "caption_backend", "caption_model", "speech", "asr_backend")
     resources: ClassVar[Resources] = Resources(cores=1.0, memory_mb=1024)
