@@ -51,6 +51,7 @@ class Decoding:
         self.cpu_s = 0.0
         media.decode_source = self._timed(media.decode_source)
         media.read_video = self._timed(media.read_video)
+        media.read_small_video = self._timed(media.read_small_video)
         transcode._frames = self._timed_iterator(transcode._frames)
 
     def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,11 +6,15 @@ network or a disk would be slower than either side. Both sides are timed in turn
 * raw: every shard's file from beginning to end by `preadv` in one thread into memory of a shard's size, which is used
   again for the next one. `raw_small_buffer` reads into one buffer of 4 MiB instead, which stays in the processor's
   cache: nothing arrives in memory, so it is what no loader of batches larger than that cache can reach.
+* raw_shuffled: the rows of the sampler's micro-batches by `preadv`, a call per clip and tensor, into a micro-batch's
+  memory, with nothing decided on the way. It is what a loader of that order that reads from files could reach.
 * loader: epochs of micro-batches in the sampler's shuffled order, in the stored dtype, in the thread that asks for
   them. `loader_ahead` reads two micro-batches ahead in threads, which pays where something else is done meanwhile; here
-  nothing is. Shards are verified already; what the first epoch pays for that is given.
+  nothing is. Shards are verified already; what the first epoch pays for that is given. Small clips of a set that fits
+  are then held in the process's memory, where nothing is read from files any more; `loader_from_files` holds none.
 
-A round of each side is as many epochs as make 64 micro-batches or more.
+A round of each side is as many epochs as make 64 micro-batches and 1 GB or more. Ratios are of elapsed time, and of
+processor time under `cpu`: on a machine that others use too, the first ones say more about those others.
 
 Writes `benchmarks/results/loader.json`. Command: `python benchmarks/loader.py`; `--quick` makes small sets and few
 epochs, and writes nothing.
@@ -51,12 +55,14 @@ from nava.config.loader import LoaderConfig  # noqa: E402
 from nava.config.training import StageConfig, TrainingConfig  # noqa: E402
 from nava.data.loader.loader import LatentLoader  # noqa: E402
 from nava.data.loader.sampler import MicroBatchSampler  # noqa: E402
+from nava.data.shard_file import ShardFile  # noqa: E402
 from nava.data.shards import LatentShards, write_shard  # noqa: E402
 from nava.runtime.hashing import sha256_file  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "loader.json"
 SMALL_BUFFER_BYTES = 1 << 22
 MICRO_BATCHES_PER_ROUND = 64
+BYTES_PER_ROUND = 1_000_000_000
 GOAL = 0.8
 
 
@@ -159,6 +165,27 @@ class RawReading:
         return total
 
 
+class ShuffledReading:
+    """Reads the rows of micro-batches, each from its own place."""
+
+    def __init__(self, shards: LatentShards, order: Sequence[Sequence[str]]) -> None:
+        self._files = {shard: ShardFile(shards.folder / shard) for shard in {e.shard for e in shards.entries.values()}}
+        stored = next(iter(self._files.values())).tensors
+        clips = max(map(len, order))
+        memory = {name: memoryview(mmap.mmap(-1, clips * tensor.row_bytes)) for name, tensor in stored.items()}
+        self._reads: list[tuple[int, memoryview, int]] = []
+        for name, place, entry in (
+            (n, p, shards.entries[i]) for ids in order for n in stored for p, i in enumerate(ids)
+        ):
+            file, size = self._files[entry.shard], stored[name].row_bytes
+            target = memory[name][place * size : (place + 1) * size]
+            self._reads.append((file.descriptor, target, file.tensors[name].start + entry.row * size))
+
+    def __call__(self) -> int:
+        """All micro-batches; returns the bytes."""
+        return sum(os.preadv(descriptor, [memory], offset) for descriptor, memory, offset in self._reads)
+
+
 class Loading:
     """Loads epoch after epoch in the sampler's order, each by a loader that goes on where the last one stood."""
 
@@ -169,6 +196,7 @@ class Loading:
         self._shards, self._prefetch = shards, prefetch
         self._count = self._sampler.epoch_lengths()["av"] * epochs
         self._state = LatentLoader(shards, self._sampler).state()
+        self.order = [self._sampler[number].ids for number in range(self._count)]
 
     def __call__(self) -> int:
         """Some epochs; returns the bytes of their batches. What was read ahead beyond them is thrown away."""
@@ -179,32 +207,39 @@ class Loading:
         return loaded
 
 
-def timed(work: Callable[[], int]) -> tuple[float, int]:
-    start = time.perf_counter()
+def timed(work: Callable[[], int]) -> tuple[float, float, int]:
+    """Seconds, those of the processor, and what the work returns."""
+    start, cpu_start = time.perf_counter(), time.process_time()
     done = work()
-    return time.perf_counter() - start, done
+    return time.perf_counter() - start, time.process_time() - cpu_start, done
 
 
 def measure(clips: SetOfClips, folder: Path, rounds: int) -> dict[str, Any]:
     """Times of all sides, round by round."""
     write_set(folder, clips)
-    epochs = -(-MICRO_BATCHES_PER_ROUND * clips.micro_batch // clips.clips)
+    least = max(MICRO_BATCHES_PER_ROUND * clips.micro_batch, BYTES_PER_ROUND // clips.clip_bytes)
+    epochs = -(-least // clips.clips)
     largest = max(path.stat().st_size for path in folder.rglob("*.safetensors"))
     shards = LatentShards(folder)
+    loading = Loading(shards, clips, 0, epochs)
     sides: dict[str, Callable[[], int]] = {
         "raw": RawReading(folder, largest, epochs),
         "raw_small_buffer": RawReading(folder, SMALL_BUFFER_BYTES, epochs),
-        "loader": Loading(shards, clips, 0, epochs),
+        "raw_shuffled": ShuffledReading(shards, loading.order),
+        "loader": loading,
+        "loader_from_files": Loading(LatentShards(folder, held_bytes=0), clips, 0, epochs),
         "loader_ahead": Loading(shards, clips, 2, epochs),
     }
-    first_s, loaded_bytes = timed(Loading(shards, clips, 0, 1))
+    first_s, _, loaded_bytes = timed(Loading(shards, clips, 0, 1))
     assert loaded_bytes == clips.clips * clips.clip_bytes
     seconds: dict[str, list[float]] = {name: [] for name in sides}
+    cpu: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name, side in sides.items():
-            spent, _ = timed(side)
+            spent, spent_cpu, _ = timed(side)
             if number:  # the first round fills the page cache and the memory that is used again
                 seconds[name].append(spent)
+                cpu[name].append(spent_cpu)
     rate = {name: epochs * clips.clips / statistics.median(found) for name, found in seconds.items()}
     return {
         "clips": clips.clips,
@@ -215,11 +250,22 @@ def measure(clips: SetOfClips, folder: Path, rounds: int) -> dict[str, Any]:
         "rounds": rounds,
         "samples_per_s": {name: round(value, 1) for name, value in rate.items()},
         "mb_per_s": {name: round(value * clips.clip_bytes / 1e6) for name, value in rate.items()},
-        "loader_over_raw": ratio(seconds["raw"], seconds["loader"]),
-        "loader_over_raw_small_buffer": ratio(seconds["raw_small_buffer"], seconds["loader"]),
-        "loader_ahead_over_raw": ratio(seconds["raw"], seconds["loader_ahead"]),
+        **ratios(seconds),
+        "cpu": {"us_per_clip": microseconds(cpu, epochs * clips.clips), **ratios(cpu)},
         "first_epoch_with_verification_samples_per_s": round(clips.clips / first_s, 1),
     }
+
+
+def ratios(spent: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Rates of loaders over those of reading."""
+    pairs = [(loader, raw) for loader in ("loader", "loader_from_files") for raw in ("raw", "raw_shuffled")]
+    pairs += [("loader", "raw_small_buffer"), ("loader_ahead", "raw"), ("raw_shuffled", "raw")]
+    return {f"{loader}_over_{raw}": ratio(spent[raw], spent[loader]) for loader, raw in pairs}
+
+
+def microseconds(spent: dict[str, list[float]], clips: int) -> dict[str, float]:
+    """Of a clip, by side."""
+    return {name: round(statistics.median(found) / clips * 1e6, 2) for name, found in spent.items()}
 
 
 def ratio(raw: Sequence[float], loader: Sequence[float]) -> dict[str, float]:

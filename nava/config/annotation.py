@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nava.config.checks import require, require_at_least, require_one_of, require_positive, require_shares
@@ -58,7 +59,8 @@ def _qwen_vl() -> EndpointConfig:
     return EndpointConfig(model="Qwen/Qwen3-VL-235B-A22B-Instruct")
 
 
-def _qwen_omni() -> EndpointConfig:
+def qwen_omni() -> EndpointConfig:
+    """The paper's model for sound, wherever it is served."""
     return EndpointConfig(model="Qwen/Qwen3-Omni-30B-A3B-Instruct")
 
 
@@ -97,10 +99,11 @@ class AnnotationConfig:
     fusion: str = "concatenation"
     visual_tagger: str = "rules"
     picture: EndpointConfig = field(default_factory=_qwen_vl)
-    sound: EndpointConfig = field(default_factory=_qwen_omni)
+    sound: EndpointConfig = field(default_factory=qwen_omni)
     rewriter: EndpointConfig = field(default_factory=_gemini_flash)
     tagger: EndpointConfig = field(default_factory=_qwen_vl)
     grounding: GroundingConfig = field(default_factory=GroundingConfig)
+    # From here on: also for the endpoint of `speech.audio_tags`.
     # Clips of one source that are asked about at the same time, in each worker.
     max_in_flight: int = field(default=8, metadata=_NOT_IDENTITY)
     # Where answers are kept and their cost is counted; a run that finds an answer here does not pay for it again.
@@ -134,9 +137,14 @@ class AnnotationConfig:
         tiered = self.grounding.is_used and self.captioner != "endpoints"
         require(not tiered, "annotation.captioner", self.captioner, "endpoints where annotation.grounding is used")
         used = self.used_endpoints()
-        require(not used or bool(self.cache_dir), "annotation.cache_dir", self.cache_dir, "a folder for paid answers")
         for name, endpoint in used.items():
             endpoint.check_used(name)
+        self.check_paid(used)
+
+    def check_paid(self, used: Mapping[str, EndpointConfig]) -> None:
+        """What endpoints in use, of any section, need of this one: where answers are kept, prices under a budget."""
+        require(not used or bool(self.cache_dir), "annotation.cache_dir", self.cache_dir, "a folder for paid answers")
+        for name, endpoint in used.items():
             free = endpoint.provider == "gemini" and not (endpoint.input_price_usd and endpoint.output_price_usd)
             allowed = "above 0 where annotation.max_cost_usd is set; see the provider's price list"
             require(not (self.max_cost_usd and free), f"{name}.input_price_usd", endpoint.input_price_usd, allowed)

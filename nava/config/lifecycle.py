@@ -61,3 +61,4 @@ class LifecycleConfig:
     def check(self) -> None:
         """Refuse values that no run could use. InputError names the setting and what it may be."""
         require(0 <= self.seed < MAX_SEED, "seed", self.seed, "a whole number from 0 to 2**32 - 1")
+        self.annotation.check_paid(self.speech.used_endpoints())

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from nava.config.annotation import EndpointConfig, qwen_omni
 from nava.config.checks import require, require_at_least, require_one_of, require_positive, require_shares
 
 VOICE_ENCODERS = ("mel_statistics", "resemblyzer", "redimnet")
 RECOGNISERS = ("none", "faster_whisper", "endpoint")
 COMPUTE_TYPES = ("int8", "int8_float32", "float32", "int8_float16", "float16", "bfloat16")
 DEVICES = ("cpu", "cuda")
-TAGGERS = ("rules", "yamnet")
+TAGGERS = ("rules", "yamnet", "endpoint")
 
 
 @dataclass
@@ -76,12 +77,13 @@ class AudioTagConfig:
     """What kind of sound a clip has.
 
     Attributes:
-        backend: `rules`, or the classifier `yamnet`.
+        backend: `rules`, the classifier `yamnet`, or a model behind `endpoint`.
         model: file of YAMNet, TFLite or ONNX.
         sha256: what the file must hash to; empty accepts any.
         class_map: YAMNet's `yamnet_class_map.csv`.
         min_score: of a class of YAMNet, to count.
-        silence_dbfs: a clip whose loudness (RMS, dB of full scale) stays below is silent.
+        silence_dbfs: a clip whose loudness (RMS, dB of full scale) stays below is silent; for the rules.
+        endpoint: a model that hears, the paper's unless said; `annotation` has its cache, budget and clips in flight.
     """
 
     backend: str = "rules"
@@ -90,6 +92,7 @@ class AudioTagConfig:
     class_map: str = ""
     min_score: float = 0.3
     silence_dbfs: float = -55.0
+    endpoint: EndpointConfig = field(default_factory=qwen_omni)
 
 
 @dataclass
@@ -100,6 +103,10 @@ class SpeechConfig:
     speakers: SpeakerConfig = field(default_factory=SpeakerConfig)
     recognition: RecognitionConfig = field(default_factory=RecognitionConfig)
     audio_tags: AudioTagConfig = field(default_factory=AudioTagConfig)
+
+    def used_endpoints(self) -> dict[str, EndpointConfig]:
+        """The endpoints that are asked as those of `annotation` are, by setting."""
+        return {"speech.audio_tags.endpoint": self.audio_tags.endpoint} if self.audio_tags.backend == "endpoint" else {}
 
     def check(self) -> None:
         """Refuse values that no run could use. InputError names the setting and what it may be."""
@@ -145,3 +152,8 @@ class SpeechConfig:
         if tags.backend == "yamnet":
             require(bool(tags.model), f"{name}.model", "", "the file of YAMNet (yamnet.tflite or an ONNX export)")
             require(bool(tags.class_map), f"{name}.class_map", "", "the file yamnet_class_map.csv")
+        tags.endpoint.check(f"{name}.endpoint")
+        for used, endpoint in self.used_endpoints().items():
+            # The other `model` is a file of YAMNet.
+            require(not tags.model, f"{name}.model", tags.model, f"empty: the model asked is {used}.model")
+            endpoint.check_used(used)

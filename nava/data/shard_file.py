@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,15 +39,19 @@ class ShardFile:
     Args:
         path: the file; it may be removed while it is open.
 
+    Attributes:
+        descriptor: of the open file.
+        tensors: where each lies, by name.
+
     Raises:
         ValueError: the file is no safetensors file, or is cut short.
         OSError: it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self.tensors = _read_header(self._descriptor)
+            self.tensors = _read_header(self.descriptor)
         except BaseException:
             self.close()
             raise
@@ -70,9 +75,9 @@ class ShardFile:
             raise ValueError(f"{size} bytes are no whole rows of {stored}")
         offset = stored.start + first * stored.row_bytes
         # One call reads it all, up to 2 GiB.
-        done = os.preadv(self._descriptor, [memory], offset) if size else 0
+        done = os.preadv(self.descriptor, [memory], offset) if size else 0
         while done < size:
-            count = os.preadv(self._descriptor, [memory[done:]], offset + done)
+            count = os.preadv(self.descriptor, [memory[done:]], offset + done)
             if not count:
                 raise OSError(f"the shard ends at byte {offset + done}")
             done += count
@@ -86,18 +91,37 @@ class ShardFile:
 
     def close(self) -> None:
         """Close the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
     def __del__(self) -> None:
-        if hasattr(self, "_descriptor"):
+        if hasattr(self, "descriptor"):
             self.close()
 
 
 def memory_of(tensor: Tensor) -> memoryview:
     """The bytes of a contiguous tensor, to be written to."""
     return tensor.view(-1).view(torch.uint8).numpy().data
+
+
+def stretches(places: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int, int, int]]:
+    """Rows that follow each other in a shard, to be read at once.
+
+    Args:
+        places: shard and row of each clip of a batch.
+
+    Yields:
+        the shard, the first one's place in the batch and row in the shard, and how many they are.
+    """
+    place = 0
+    while place < len(places):
+        shard, row = places[place]
+        count = 1
+        while place + count < len(places) and places[place + count] == (shard, row + count):
+            count += 1
+        yield shard, place, row, count
+        place += count
 
 
 def _read_header(descriptor: int) -> dict[str, StoredTensor]:

@@ -4,9 +4,10 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import safetensors.torch
 import torch
@@ -25,8 +26,9 @@ from nava.artifacts.latent_shard import (
     verify_shard,
 )
 from nava.data.batch_memory import BatchMemory
+from nava.data.held_rows import HELD_BYTES, TORCH_DTYPES, HeldRows, held_rows, row_shapes
 from nava.data.loader.cache import ShardCache
-from nava.data.shard_file import ShardFile, memory_of
+from nava.data.shard_file import ShardFile, memory_of, stretches
 from nava.data.shard_set import fetched_set, is_remote
 from nava.runtime.errors import InputError
 from nava.runtime.storage import write_bytes
@@ -34,7 +36,6 @@ from nava.runtime.storage import write_bytes
 # Below the usual limit of 1024 open files.
 OPEN_SHARDS = 512
 _METADATA = "nava"
-_TORCH_DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -110,18 +111,20 @@ def select_entries(
 class LatentShards:
     """A set of latent shards, in a folder or in a bucket.
 
-    Only the wanted rows are read, and only those shards of a bucket are fetched that are wanted. Every shard's hash
-    and shapes are checked when it is first used. Several threads may read at once.
+    Only those shards of a bucket are fetched that are wanted, and only the wanted rows are read; where clips are so
+    small that this costs more than their bytes, their shards are held in memory. Every shard's hash and shapes are
+    checked when it is first used. Several threads may read at once.
 
     Args:
         location: a folder, or an address that fsspec knows (``s3://bucket/set``).
         cache: where shards of a bucket are kept on this machine.
+        held_bytes: how much memory small clips may be held in.
 
     Raises:
         InputError: the location holds no index that this release reads.
     """
 
-    def __init__(self, location: Path | str, cache: ShardCache | None = None) -> None:
+    def __init__(self, location: Path | str, cache: ShardCache | None = None, *, held_bytes: int = HELD_BYTES) -> None:
         self.location = str(location)
         self._cache: ShardCache | None = None
         if is_remote(self.location):
@@ -137,6 +140,7 @@ class LatentShards:
         self._verified: set[str] = set()
         self._locks = _Locks()
         self._memory = BatchMemory()
+        self._held = held_rows(self._by_shard, held_bytes)
 
     @property
     def codec_folder(self) -> Path:
@@ -164,20 +168,17 @@ class LatentShards:
         Raises:
             InputError: an unknown id, clips of different sizes, or a damaged shard.
         """
-        entries = [self._entry(clip_id) for clip_id in ids]
-        if not entries:
-            raise InputError("no clip to read: the list of ids is empty")
-        with_video = with_video and all(entry.video_shape is not None for entry in entries)
-        require_one_size(entries, with_video)
-        first = entries[0]
-        shapes = {AUDIO: first.audio_shape, TEXT: first.text_shape}
-        if with_video and first.video_shape is not None:
-            shapes[VIDEO] = first.video_shape
-        stored = _TORCH_DTYPES[first.dtype]
-        tensors = {name: self._memory.empty((len(entries), *shape), stored) for name, shape in shapes.items()}
-        if voices := sum(len(entry.voice_slots) for entry in entries):
-            tensors[VOICE] = torch.empty((voices, first.voice_width), dtype=stored)
-        self._fill(tensors, entries)
+        held = self._held.get(ids[0]) if ids else None
+        numbers = held.numbers(ids) if held else None
+        if held is None or numbers is None:
+            entries = self._entries(ids)
+            tensors, captions = self._read_files(entries, with_video), [entry.caption for entry in entries]
+        else:
+            tensors, captions = self._gather(held, numbers, with_video), held.captions(numbers)
+            entries = self._entries(ids) if held.voiced else []
+        slots = [entry.voice_slots for entry in entries]
+        if any(slots):
+            tensors[VOICE] = self._read_voices(entries)
         if dtype is not None:
             tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
         return LatentBatch(
@@ -185,9 +186,9 @@ class LatentShards:
             tensors[AUDIO],
             tensors[TEXT],
             list(ids),
-            [entry.caption for entry in entries],
+            captions,
             tensors.get(VOICE),
-            voice_slots([entry.voice_slots for entry in entries], first.text_shape[0]),
+            voice_slots(slots, tensors[TEXT].shape[1]),
         )
 
     def verify(self) -> None:
@@ -204,34 +205,67 @@ class LatentShards:
                 if not torch.isfinite(file.read(name)).all():
                     raise damaged(self.folder / entries[0].shard, f"{name} holds values that are not finite")
 
-    def _entry(self, clip_id: str) -> LatentEntry:
-        if clip_id not in self.entries:
-            raise InputError(f"clip '{clip_id}' is not among the {len(self.entries)} clips of {self.location}")
-        return self.entries[clip_id]
-
-    def _fill(self, tensors: Mapping[str, Tensor], entries: Sequence[LatentEntry]) -> None:
-        """Read every clip's rows into their places, clips that follow each other in a shard at once."""
-        stretches = [_Stretch(self._file(shard), *place) for shard, *place in _stretches(entries)]
+    def _entries(self, ids: Sequence[str]) -> list[LatentEntry]:
+        if not ids:
+            raise InputError("no clip to read: the list of ids is empty")
         try:
+            return [self.entries[clip_id] for clip_id in ids]
+        except KeyError as error:
+            raise InputError(f"clip {error} is not among the {len(self.entries)} clips of {self.location}") from None
+
+    def _gather(self, held: HeldRows, numbers: Sequence[int], with_video: bool) -> dict[str, Tensor]:
+        """Rows that are held, after those shards of them were read that were not yet."""
+        if held.missing:
+            for entry in held.entries(numbers):
+                if entry.shard in held.missing:
+                    file = self._file(entry.shard)
+                    with self._damage([entry]):
+                        held.fill(entry.shard, file)
+        tensors = self._empty(held.first, len(numbers), with_video)
+        held.gather(numbers, tensors)
+        return tensors
+
+    def _read_files(self, entries: Sequence[LatentEntry], with_video: bool) -> dict[str, Tensor]:
+        """Every clip's rows from its file, clips that follow each other in a shard at once."""
+        with_video = with_video and all(entry.video_shape is not None for entry in entries)
+        require_one_size(entries, with_video)
+        tensors = self._empty(entries[0], len(entries), with_video)
+        places = [(entry.shard, entry.row) for entry in entries]
+        parts = [(self._file(shard), place, row, clips) for shard, place, row, clips in stretches(places)]
+        with self._damage(entries):
             for name, tensor in tensors.items():
-                memory, rows = memory_of(tensor), len(entries)
-                size = len(memory) // rows
-                if name == VOICE:
-                    self._fill_voices(tensor, entries)
-                    continue
-                for part in stretches:
-                    part.file.read_into(name, part.first, memory[part.place * size : (part.place + part.clips) * size])
+                memory = memory_of(tensor)
+                size = len(memory) // len(entries)
+                for file, place, row, clips in parts:
+                    file.read_into(name, row, memory[place * size : (place + clips) * size])
+        return tensors
+
+    def _read_voices(self, entries: Sequence[LatentEntry]) -> Tensor:
+        voices, width = sum(len(entry.voice_slots) for entry in entries), entries[0].voice_width
+        voice_SE, start = torch.empty((voices, width), dtype=TORCH_DTYPES[entries[0].dtype]), 0
+        memory = memory_of(voice_SE)
+        size = len(memory) // voices
+        with self._damage(entries):
+            for entry in entries:
+                if count := len(entry.voice_slots):
+                    self._file(entry.shard).read_into(VOICE, entry.voice_row, memory[start : start + count * size])
+                    start += count * size
+        return voice_SE
+
+    def _empty(self, like: LatentEntry, clips: int, with_video: bool) -> dict[str, Tensor]:
+        dtype, shapes = TORCH_DTYPES[like.dtype], row_shapes(like)
+        if not with_video:
+            shapes.pop(VIDEO, None)
+        return {name: self._memory.empty((clips, *shape), dtype) for name, shape in shapes.items()}
+
+    @contextmanager
+    def _damage(self, entries: Sequence[LatentEntry]) -> Iterator[None]:
+        """Names the shards of a batch if one of them cannot be read."""
+        try:
+            yield
         except (OSError, ValueError) as error:
             shards = ", ".join(sorted({entry.shard for entry in entries})[:5])
             raise damaged(self.folder / shards, str(error)) from error
-
-    def _fill_voices(self, voice_SE: Tensor, entries: Sequence[LatentEntry]) -> None:
-        memory, start = memory_of(voice_SE), 0
-        size = len(memory) // len(voice_SE)
-        for entry in entries:
-            if count := len(entry.voice_slots):
-                self._file(entry.shard).read_into(VOICE, entry.voice_row, memory[start : start + count * size])
-                start += count * size
 
     def _file(self, shard: str) -> ShardFile:
         """The open file of a shard, fetched and verified if it was not yet."""
@@ -271,29 +305,6 @@ class LatentShards:
             return ShardFile(path)
         except (ValueError, KeyError, OSError) as error:
             raise damaged(path, str(error)) from error
-
-
-class _Stretch(NamedTuple):
-    """Clips of a batch that follow each other in a shard: where they go, the first one's row, and how many they are."""
-
-    file: ShardFile
-    place: int
-    first: int
-    clips: int
-
-
-def _stretches(entries: Sequence[LatentEntry]) -> Iterator[tuple[str, int, int, int]]:
-    """(shard, place, first row, how many) of each."""
-    place = 0
-    while place < len(entries):
-        shard, row, count = entries[place].shard, entries[place].row, 1
-        while place + count < len(entries) and (entries[place + count].shard, entries[place + count].row) == (
-            shard,
-            row + count,
-        ):
-            count += 1
-        yield shard, place, row, count
-        place += count
 
 
 @dataclass

@@ -92,7 +92,13 @@ def test_the_report_is_one_page_of_the_asked_size(corpus: Path, tmp_path: Path) 
 def test_the_server_says_where_it_is_and_ends_well_on_ctrl_c(corpus: Path) -> None:
     command = [sys.executable, "-m", "nava.cli", "data", "serve-report", str(corpus), "--port", "0"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+        # A shell's background jobs ignore it, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as server:
         assert server.stdout is not None
         line = server.stdout.readline()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nava.data.shard_file import ShardFile, memory_of
+from nava.data.shard_file import ShardFile, memory_of, stretches
 
 
 @pytest.fixture
@@ -67,3 +67,9 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"\xff" * 100)
     with pytest.raises(ValueError, match="no safetensors file"):
         ShardFile(tmp_path / "x")
+
+
+def test_rows_that_follow_each_other_in_a_shard_are_one_stretch() -> None:
+    places = [("a", 1), ("a", 2), ("b", 3), ("b", 3), ("b", 4), ("a", 5), ("a", 4)]
+    assert list(stretches(places)) == [("a", 0, 1, 2), ("b", 2, 3, 1), ("b", 3, 3, 2), ("a", 5, 5, 1), ("a", 6, 4, 1)]
+    assert list(stretches([])) == []

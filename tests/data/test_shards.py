@@ -89,8 +89,15 @@ def write_set(
     return folder
 
 
+@pytest.fixture(params=["held in memory", "read from files"])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small clips are held in memory; the same must hold of those that are not."""
+    if request.param == "read from files":
+        monkeypatch.setattr("nava.data.held_rows.SMALL_CLIP_BYTES", 0)
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, where: None) -> Path:
     return write_set(
         tmp_path, {"c": "av", "a": "av", "b": "av", "h1": "av", "s2": "audio", "s1": "audio", "h2": "audio"}
     )
@@ -179,6 +186,7 @@ def test_the_picture_may_be_left_out(folder: Path) -> None:
     assert torch.equal(batch.audio_BLC[1], clip_tensors("a", "av")["audio_BLC"])
 
 
+@pytest.mark.usefixtures("where")
 def test_what_is_stored_in_half_precision_is_given_as_asked(tmp_path: Path) -> None:
     write_set(tmp_path, {"a": "av", "b": "av"}, dtype=torch.bfloat16)
     shards = LatentShards(tmp_path)
@@ -188,6 +196,7 @@ def test_what_is_stored_in_half_precision_is_given_as_asked(tmp_path: Path) -> N
     assert torch.equal(stored.video_BCTHW.float(), single.video_BCTHW)
 
 
+@pytest.mark.usefixtures("where")
 def test_voices_come_with_their_clips_and_slots(tmp_path: Path) -> None:
     write_set(tmp_path, {"a": "audio", "b": "audio", "c": "audio", "d": "audio"}, voices={"b": (2,), "c": (0, 5)})
     shards = LatentShards(tmp_path)
@@ -205,6 +214,7 @@ def test_codec_folder_lies_beside_the_index(folder: Path) -> None:
     assert LatentShards(folder).codec_folder == folder / "codec"
 
 
+@pytest.mark.usefixtures("where")
 def test_clips_of_other_sizes_are_not_batched(tmp_path: Path) -> None:
     shards = LatentShards(write_set(tmp_path, {"a": "av", "long": "audio"}, {"long": (9, 6)}))
     with pytest.raises(InputError, match="a is in bucket v3x2x2-a5, long in a9"):

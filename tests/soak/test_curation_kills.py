@@ -41,8 +41,7 @@ def kill_a_worker(process, chance):
 
 
 def test_fifty_random_kills_of_workers_change_nothing(media, undisturbed, tmp_path):
-    """Kills come no faster than a source is worked on, or no attempt at it would ever end; runs are started anew (with
-    their work removed) until fifty have been dealt out."""
+    """Runs are started anew in empty folders until fifty kills have been dealt out."""
     chance, kills, rounds = random.Random(0), 0, 0
     while kills < WORKER_KILLS:
         out = tmp_path / f"corpus{rounds}"

@@ -23,7 +23,8 @@ from nava.data.annotation.grounding import GroundedSpan, agreement, read_spans
 from nava.data.annotation.metered_client import MeteredClient
 from nava.data.annotation.request import Media, Request
 from nava.data.annotation.rule_captions import BACKEND, caption_by_rules
-from nava.data.curation.media import clip_media
+from nava.data.clip_media import read_wav
+from nava.data.curation.media import clip_at_a_glance
 from nava.data.curation.stage import Clip, SourceTask
 
 
@@ -67,8 +68,10 @@ class RuleCaptioner(Captioner):
 
     def caption(self, task: SourceTask, clip: Clip) -> Caption:
         """See `Captioner`."""
-        media = clip_media(task, clip)
-        said = caption_by_rules(media.frames_THWC, media.audio, clip.row["audio_sr"])
+        row = clip.row
+        frames_THWC = clip_at_a_glance(task, clip) if clip.has_picture else None
+        audio = read_wav(task.folder / row["audio_path"], row["audio_sr"])
+        said = caption_by_rules(frames_THWC, audio, row["audio_sr"])
         return Caption(said.text, said.parts, BACKEND, BACKEND, said.tags)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -53,13 +54,16 @@ def make_endpoint(config: EndpointConfig, name: str) -> Endpoint:
     return ChatClient(config.model, config.base_url, key, config.timeout_s, config.audio_part)
 
 
-def check_endpoints(annotation: AnnotationConfig) -> None:
+def check_endpoints(used: Mapping[str, EndpointConfig]) -> None:
     """Before a run: every endpoint in use finds its key and its client library.
+
+    Args:
+        used: the endpoints by the name of their section.
 
     Raises:
         InputError: names the setting and what is missing.
     """
-    for name, endpoint in annotation.used_endpoints().items():
+    for name, endpoint in used.items():
         read_key(endpoint.api_key_variable, f"{name}.api_key_variable")
         try:
             importlib.import_module(_LIBRARIES[endpoint.provider])

@@ -1,5 +1,8 @@
 """What happens in a clip's picture, measured: an area that flashes, one thing that moves, mouths, columns, streaks; its
 colour and its side.
+
+All is measured on small pictures (`nava.data.clip_media.small_pictures`), and a kind is claimed only of a scene that
+looks drawn: of a film no more is said than its prevailing colour, and whether it stands still.
 """
 
 from __future__ import annotations
@@ -8,11 +11,15 @@ import colorsys
 import itertools
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+
+from nava.data.annotation import drawn_scene
+from nava.data.annotation.drawn_scene import brightest
+from nava.data.clip_media import small_pictures
 
 _ACTIVE_RANGE = 30.0  # brightness steps (0-255) between a pixel's darkest and brightest moment
 _LEAST_REGION = 0.004  # of the picture
@@ -23,6 +30,17 @@ _MOUTH_AREA = 0.13  # of the picture
 _STREAK_SHARE = 0.12
 _STREAK_REGIONS = 8
 _MIN_CHROMA = 0.12
+_STILL_RANGE = 16.0  # brightness steps that all but a two-hundredth of a still picture keep
+# Of a film: a pixel has a colour from this saturation and brightness on, the picture from this share of its pixels on.
+_MIN_SATURATION = 0.25
+_MIN_VALUE = 40.0
+_PREVAILING_SHARE = 0.5
+# Of a drawn scene: the share of its pixels that are about as their neighbours; films mostly stay below 0.45.
+_FLAT_GROUND = 0.7
+_FLAT_FACES = 0.5
+_GROUND_FRAMES = 7
+_LEAST_GROUND = 0.3  # of the picture
+_GROUND_OF_FACES = 0.7
 
 # Hue in degrees at which a colour's range ends. Widths follow how people name colours, not equal steps.
 _HUES = (
@@ -51,6 +69,9 @@ class PictureKind(StrEnum):
     OTHER = "other"
 
 
+_STAY_IN_PLACE = {PictureKind.FLASH, PictureKind.MOUTH, PictureKind.MOUTHS}
+
+
 @dataclass(frozen=True)
 class PictureObservation:
     """A clip's picture.
@@ -66,22 +87,29 @@ class PictureObservation:
     side: str
 
 
+@dataclass(frozen=True)
+class _Film:
+    """Small pictures and what changes in them: each pixel's range of brightness, and the active regions, together."""
+
+    frames_THWC: npt.NDArray[np.uint8]  # noqa: N815
+    bright_THW: npt.NDArray[np.float32]  # noqa: N815
+    range_HW: npt.NDArray[np.float32]  # noqa: N815
+    regions: list[npt.NDArray[np.bool_]]
+    active_HW: npt.NDArray[np.bool_]  # noqa: N815
+
+
 def observe_picture(frames_THWC: npt.NDArray[np.uint8]) -> PictureObservation:
-    """Classifies the pictures of a clip (uint8 RGB)."""
-    bright_THW = _brightest(frames_THWC).astype(np.float32)
-    active_HW = np.ptp(bright_THW, axis=0) > _ACTIVE_RANGE
-    regions = _regions(active_HW)
-    if not regions:
-        return PictureObservation(PictureKind.STILL, "", "middle")
-    active_HW = np.logical_or.reduce(regions)
-    kind = _classify(bright_THW, active_HW, regions)
-    side = _side(active_HW)
-    if kind is PictureKind.FLASH:
-        return PictureObservation(kind, flash_colour(frames_THWC, active_HW), side)
-    if kind in (PictureKind.MOUTH, PictureKind.MOUTHS):
-        return PictureObservation(kind, _surrounding_colour(frames_THWC, active_HW), side)
-    moving_THW = _moving(frames_THWC)
-    return PictureObservation(kind, _vivid_colour(frames_THWC, moving_THW), side)
+    """Classifies the pictures of a clip (uint8 RGB) of any size."""
+    film = _film(small_pictures(frames_THWC))
+    if not film.regions:
+        if np.quantile(film.range_HW, 0.995) <= _STILL_RANGE:
+            return PictureObservation(PictureKind.STILL, "", "middle")
+        return _unsure(film)
+    kind = _classify(film)
+    if kind is PictureKind.OTHER:
+        return _unsure(film)
+    colour = _colour_if_drawn(kind, film)
+    return _unsure(film) if colour is None else PictureObservation(kind, colour, _side(film.active_HW))
 
 
 def name_colour(rgb: npt.NDArray[np.float64]) -> str:
@@ -101,9 +129,67 @@ def flash_colour(frames_THWC: npt.NDArray[np.uint8], active_HW: npt.NDArray[np.b
     return name_colour(course_TC[order[-few:]].mean(axis=0) - course_TC[order[:few]].mean(axis=0))
 
 
-def _brightest(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The largest of the three channels; NumPy's reduction over so short an axis costs ten times as much."""
-    return np.maximum(np.maximum(picture[..., 0], picture[..., 1]), picture[..., 2])
+def prevailing_colour(frames_THWC: npt.NDArray[np.uint8]) -> str:
+    """The hue that at least half of all pixels have, empty if there is none."""
+    # For cv2 all frames are rows of one picture.
+    rows_RWC = frames_THWC.reshape(-1, *frames_THWC.shape[2:]).astype(np.float32)
+    hue, saturation, value = np.moveaxis(cv2.cvtColor(rows_RWC, cv2.COLOR_RGB2HSV), -1, 0)
+    coloured = (saturation >= _MIN_SATURATION) & (value >= _MIN_VALUE)
+    ends, names = zip(*_HUES, strict=True)
+    numbers = np.searchsorted(ends, hue[coloured], side="right")
+    shares = dict.fromkeys(names, 0.0)
+    for number, count in enumerate(np.bincount(numbers, minlength=len(names))):
+        shares[names[number]] += count / hue.size
+    name = max(shares, key=lambda name: shares[name])
+    return name if shares[name] >= _PREVAILING_SHARE else ""
+
+
+def _film(frames_THWC: npt.NDArray[np.uint8]) -> _Film:
+    bright_THW = brightest(frames_THWC).astype(np.float32)
+    range_HW = np.ptp(bright_THW, axis=0)
+    regions = _regions(range_HW > _ACTIVE_RANGE)
+    active_HW = np.logical_or.reduce(regions) if regions else np.zeros(range_HW.shape, bool)
+    return _Film(frames_THWC, bright_THW, range_HW, regions, active_HW)
+
+
+def _unsure(film: _Film) -> PictureObservation:
+    return PictureObservation(PictureKind.OTHER, prevailing_colour(film.frames_THWC), "middle")
+
+
+def _colour_if_drawn(kind: PictureKind, film: _Film) -> str | None:
+    """The name of the colour of what changes; None unless it has the form of its kind, on a flat and calm ground."""
+    frames_THWC, active_HW = film.frames_THWC, film.active_HW
+    is_mouth = kind in (PictureKind.MOUTH, PictureKind.MOUTHS)
+    # Where all but one place keeps still a few frames show the ground; rain falls everywhere.
+    step = -(-len(frames_THWC) // _GROUND_FRAMES) if kind in _STAY_IN_PLACE else 1
+    median_HWC = _median(frames_THWC[::step])
+    if drawn_scene.flat_share(median_HWC) < (_FLAT_FACES if is_mouth else _FLAT_GROUND):
+        return None
+    if kind is not PictureKind.STREAKS:
+        least_ground = _GROUND_OF_FACES if is_mouth else _LEAST_GROUND
+        if not drawn_scene.rests(film.range_HW, active_HW, least_ground):
+            return None
+    if is_mouth:
+        is_open = drawn_scene.is_dark_in_light(film.bright_THW, active_HW)
+        return _surrounding_colour(frames_THWC, active_HW) if is_open else None
+    if kind is PictureKind.FLASH:
+        # It fills its box and keeps to one course, or it would be of another kind.
+        return flash_colour(frames_THWC, active_HW)
+    return _colour_of_moving(kind, film, median_HWC)
+
+
+def _colour_of_moving(kind: PictureKind, film: _Film, median_HWC: npt.NDArray[np.int16]) -> str | None:
+    frames_THWC, active_HW = film.frames_THWC, film.active_HW
+    # Where a frame differs from the clip's median picture.
+    moving_THW = brightest(np.abs(frames_THWC - median_HWC)) > _ACTIVE_RANGE
+    vivid_C = _vivid_colour(frames_THWC, moving_THW)
+    has_form = True
+    if kind is PictureKind.MOVING:
+        has_form = drawn_scene.is_one_shape(frames_THWC, active_HW, vivid_C)
+    elif kind is PictureKind.COLUMNS:
+        changing_NC = frames_THWC[moving_THW & active_HW]
+        has_form = drawn_scene.are_upright_boxes(film.regions) and drawn_scene.are_of_one_hue(changing_NC)
+    return name_colour(vivid_C) if has_form else None
 
 
 def _regions(active_HW: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
@@ -112,10 +198,9 @@ def _regions(active_HW: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
     return [mask for mask in masks if mask.mean() > _LEAST_REGION]
 
 
-def _classify(
-    bright_THW: npt.NDArray[np.float32], active_HW: npt.NDArray[np.bool_], regions: list[npt.NDArray[np.bool_]]
-) -> PictureKind:
-    course_TN = bright_THW[:, active_HW]
+def _classify(film: _Film) -> PictureKind:
+    active_HW, regions = film.active_HW, film.regions
+    course_TN = film.bright_THW[:, active_HW]
     course_TN = course_TN - course_TN.mean(axis=0)
     power = np.linalg.eigvalsh(course_TN @ course_TN.T)
     common_share = float(power[-1] / power.sum())
@@ -152,23 +237,21 @@ def _side(active_HW: npt.NDArray[np.bool_]) -> str:
     return "left" if centre < 0.42 else "right" if centre > 0.58 else "middle"
 
 
-def _moving(frames_THWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Where a frame differs from the clip's median picture."""
+def _median(frames_THWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
     middle = len(frames_THWC) // 2
-    median_HWC = np.partition(frames_THWC, middle, axis=0)[middle].astype(np.int16)
-    return _brightest(np.abs(frames_THWC - median_HWC)) > _ACTIVE_RANGE
+    return np.partition(frames_THWC, middle, axis=0)[middle].astype(np.int16)
 
 
-def _vivid_colour(frames_THWC: npt.NDArray[np.uint8], mask_THW: npt.NDArray[np.bool_]) -> str:
+def _vivid_colour(frames_THWC: npt.NDArray[np.uint8], mask_THW: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """The colour of the most saturated fifth of the masked pixels: what moves, rather than the ground it uncovers."""
     pixels_NC = frames_THWC[mask_THW].astype(np.float64)
     if not len(pixels_NC):
-        return ""
-    chroma_N = _brightest(pixels_NC) + _brightest(-pixels_NC)
-    return name_colour(pixels_NC[chroma_N >= np.quantile(chroma_N, 0.8)].mean(axis=0))
+        return np.zeros(3)
+    chroma_N = brightest(pixels_NC) + brightest(-pixels_NC)
+    return np.asarray(pixels_NC[chroma_N >= np.quantile(chroma_N, 0.8)].mean(axis=0), np.float64)
 
 
 def _surrounding_colour(frames_THWC: npt.NDArray[np.uint8], active_HW: npt.NDArray[np.bool_]) -> str:
     """The colour close around what moves: for a mouth, the face."""
-    ring_HW = ndimage.binary_dilation(active_HW, iterations=5) & ~ndimage.binary_dilation(active_HW, iterations=2)
-    return name_colour(np.median(frames_THWC[:, ring_HW].reshape(-1, 3), axis=0))
+    pixels_NC = frames_THWC[:, drawn_scene.ring(active_HW)].reshape(-1, 3)
+    return name_colour(np.median(pixels_NC, axis=0))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from nava.artifacts.clip_manifest import ClipRow, Reason
 from nava.conditioning.prompt import PromptError
 from nava.config.annotation import AnnotationConfig
+from nava.data.annotation.asking_stage import AskingStage
 from nava.data.annotation.caption_parts import CaptionParts, with_speech, without_marks
 from nava.data.annotation.captioner import (
     Caption,
@@ -25,7 +23,7 @@ from nava.data.annotation.endpoint import EndpointError
 from nava.data.annotation.prompt_writer import write_prompt
 from nava.data.annotation.speech_denial import says_nobody_speaks
 from nava.data.annotation.visual_tags import EndpointTagger, RuleTagger, VisualTagger
-from nava.data.curation.stage import Clip, ClipStage, Resources, SourceTask, Stage
+from nava.data.curation.stage import Clip, Resources, SourceTask, Stage
 
 # What the caption stage passes on to the prompt stage.
 PARTS, SPANS = "caption_parts", "grounded_spans"
@@ -37,52 +35,15 @@ def annotation_stages(config: AnnotationConfig) -> list[Stage]:
     Raises:
         InputError: an endpoint that is used has no key, or its client library is not installed.
     """
-    check_endpoints(config)
+    check_endpoints(config.used_endpoints())
     return [VisualTagStage(config), CaptionStage(config), PromptStage()]
 
 
-class AnnotationStage(ClipStage):
-    """A stage that may ask endpoints: clips of a task are asked about at the same time, and fail one by one."""
+class AnnotationStage(AskingStage):
+    """A stage that puts clips into words."""
 
-    in_flight: int = 1
-
-    def process(self, tasks: Sequence[SourceTask]) -> list[SourceTask]:
-        """Annotates every open clip; one without a usable answer fails with its reason, the others go on.
-
-        Raises:
-            RunStoppedError: no clip can be annotated; none is marked.
-        """
-        pairs = [(task, clip) for task in tasks for clip in task.open_clips]
-        if self.in_flight == 1:
-            results = [self._attempt(*pair) for pair in pairs]
-        else:
-            with ThreadPoolExecutor(self.in_flight) as pool:
-                futures = [pool.submit(self._attempt, *pair) for pair in pairs]
-                try:
-                    results = [future.result() for future in futures]
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
-        for (_, clip), result in zip(pairs, results, strict=True):
-            if isinstance(result, Exception):
-                clip.close(Reason.CAPTION_FAILED, f"{self.name}: {result}", self.name)
-            else:
-                clip.row |= result
-        return list(tasks)
-
-    def _attempt(self, task: SourceTask, clip: Clip) -> ClipRow | Exception:
-        try:
-            return self.score(task, clip)
-        except (EndpointError, PromptError) as error:
-            return error
-
-    @abstractmethod
-    def score(self, task: SourceTask, clip: Clip) -> ClipRow:
-        """The new column values of one open clip.
-
-        Raises:
-            EndpointError, PromptError: this clip cannot be annotated.
-        """
+    failure: ClassVar[Reason] = Reason.CAPTION_FAILED
+    failures: ClassVar[tuple[type[Exception], ...]] = (EndpointError, PromptError)
 
 
 @dataclass
@@ -91,7 +52,7 @@ class VisualTagStage(AnnotationStage):
 
     config: AnnotationConfig
     name: ClassVar[str] = "visual_tags"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     reads: ClassVar[tuple[str, ...]] = (
         "video_path",
         "static_ratio",
@@ -112,7 +73,7 @@ class VisualTagStage(AnnotationStage):
             self.in_flight = self.config.max_in_flight
 
     def score(self, task: SourceTask, clip: Clip) -> ClipRow:
-        """See `AnnotationStage`."""
+        """See `AskingStage`."""
         if not clip.has_picture:
             return {"visual_tags": None, "visual_tag_backend": None}
         return {"visual_tags": self._tagger.tags(task, clip), "visual_tag_backend": self._tagger.backend}
@@ -124,7 +85,7 @@ class CaptionStage(AnnotationStage):
 
     config: AnnotationConfig
     name: ClassVar[str] = "captions"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     reads: ClassVar[tuple[str, ...]] = ("audio_path", "duration_s", "speech", "asr_backend", "speakers", "sharpness")
     adds: ClassVar[tuple[str, ...]] = ("tags", "caption", "caption_backend", "caption_model", "speech", "asr_backend")
     resources: ClassVar[Resources] = Resources(cores=1.0, memory_mb=1024)
@@ -137,7 +98,7 @@ class CaptionStage(AnnotationStage):
             self.in_flight = self.config.max_in_flight
 
     def score(self, task: SourceTask, clip: Clip) -> ClipRow:
-        """See `AnnotationStage`."""
+        """See `AskingStage`."""
         said = self._captioner.caption(task, clip)
         speech = _speech_of(clip.row, said)
         if speech and says_nobody_speaks(said.text):
@@ -169,7 +130,7 @@ class PromptStage(AnnotationStage):
     adds: ClassVar[tuple[str, ...]] = ("prompt",)
 
     def score(self, task: SourceTask, clip: Clip) -> ClipRow:
-        """See `AnnotationStage`."""
+        """See `AskingStage`."""
         parts = CaptionParts(**clip.work[PARTS])
         spans: list[dict[str, Any]] | None = clip.work[SPANS]
         return {"prompt": write_prompt(parts, _speech(clip.row) if spans is None else spans)}

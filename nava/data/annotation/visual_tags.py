@@ -14,7 +14,7 @@ from nava.data.annotation.endpoint import AnswerError
 from nava.data.annotation.metered_client import MeteredClient
 from nava.data.annotation.picture_observation import PictureKind, observe_picture
 from nava.data.annotation.request import Request
-from nava.data.curation.media import clip_media
+from nava.data.curation.media import clip_at_a_glance
 from nava.data.curation.stage import Clip, SourceTask
 
 RULE_TAGS = ("still", "moving", "dark", "bright", "talking_head")
@@ -57,8 +57,7 @@ class RuleTagger(VisualTagger):
 
     def tags(self, task: SourceTask, clip: Clip) -> list[str]:
         """See `VisualTagger`."""
-        frames_THWC = clip_media(task, clip).frames_THWC
-        assert frames_THWC is not None, "only clips with pictures have visual tags"
+        frames_THWC = clip_at_a_glance(task, clip)
         luma = float((frames_THWC.reshape(-1, 3).mean(axis=0) * (0.299, 0.587, 0.114)).sum())
         static_ratio = clip.row.get("static_ratio")
         found = {

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from nava.artifacts.clip_manifest import THUMBNAIL_DIR, ClipRow, Reason
 from nava.config.curation import IntegrityConfig
-from nava.data.clip_media import read_video, read_wav
+from nava.data.clip_media import read_small_video, read_video, read_wav
 from nava.data.curation.decoding import SourceTrack, decode_source
 from nava.data.curation.stage import Clip, SourceRejectedError, SourceTask
 from nava.data.media_files import local_copy
@@ -29,6 +29,7 @@ T = TypeVar("T")
 SCRATCH_DIR = "source"
 _TRACKS = 1  # a long source's small pictures take 300 MB
 _CLIPS = 8
+_SMALLS = 32
 _THUMBNAIL_SIDE = 96  # pixels
 _JPEG_QUALITY = 80
 
@@ -52,6 +53,7 @@ class RecentlyUsed(Generic[T]):
 
 _tracks: RecentlyUsed[SourceTrack] = RecentlyUsed(_TRACKS)
 _clips: RecentlyUsed[ClipMedia] = RecentlyUsed(_CLIPS)
+_smalls: RecentlyUsed[npt.NDArray[np.uint8]] = RecentlyUsed(_SMALLS)
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,15 @@ def clip_media(task: SourceTask, clip: Clip) -> ClipMedia:
     row = clip.row
     key = (str(task.folder), row["audio_path"], row["audio_sha256"], row.get("video_sha256"))
     return _clips.get(key, lambda: _read(task.folder, row))
+
+
+def clip_at_a_glance(task: SourceTask, clip: Clip) -> npt.NDArray[np.uint8]:
+    """The small pictures of a clip with pictures that has been transcoded, see `small_pictures`. They are never made
+    from what `clip_media` holds: then the last bit would depend on what was decoded before.
+    """
+    path = clip.row["video_path"]
+    key = (str(task.folder), path, clip.row.get("video_sha256"))
+    return _smalls.get(key, lambda: read_small_video(task.folder / path))
 
 
 def _read(folder: Path, row: ClipRow) -> ClipMedia:

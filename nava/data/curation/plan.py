@@ -51,7 +51,7 @@ class CurationPlan:
     def __post_init__(self) -> None:
         self.look = [*look_stages(self.curation), *self.extra]
         self.filters = FilterStage(self.curation.filters, self.curation.text)
-        self.words: list[Stage] = [*speech_stages(self.speech), *annotation_stages(self.annotation)]
+        self.words: list[Stage] = [*speech_stages(self.speech, self.annotation), *annotation_stages(self.annotation)]
         check_stages([*self.look, self.filters, *self.words])
         self.look_key = self._look_key()
 

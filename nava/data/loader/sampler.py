@@ -148,6 +148,9 @@ def task_at(settings: StageConfig, run: int, seed: int, stage: int) -> TaskPlace
 
 def _place_in_ratio(shares: Sequence[int], index: int, *key: int | str) -> tuple[int, list[int]]:
     """Which share a place of an endless order belongs to, and how many of each came before it."""
+    if max(shares) == sum(shares) > 0:  # one has it all: there is no order to draw
+        only = shares.index(max(shares))
+        return only, [index * (number == only) for number in range(len(shares))]
     block, place = divmod(index, sum(shares))
     ends = list(accumulate(shares))
     chosen = [bisect_right(ends, slot) for slot in _block_order(sum(shares), *key, block)[: place + 1]]

@@ -10,7 +10,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from nava.config.annotation import AnnotationConfig
 from nava.config.speech import AudioTagConfig
+from nava.data.speech.recognition import Recording
 from nava.data.speech.tonality import measure_tonality
 
 Samples = npt.NDArray[np.float32]
@@ -44,13 +46,17 @@ class AudioTagger(ABC):
         """How the manifest names it, with `(unproven)` where it has not run for real."""
 
     @abstractmethod
-    def kinds(self, samples_N: Samples, speakers: int, sung_s: float) -> set[AudioTag]:
+    def kinds(self, recording: Recording, speakers: int, sung_s: float) -> set[AudioTag]:
         """Which of singing, music, ambient and silence a clip is. With speakers it may be none of them.
 
         Args:
-            samples_N: mono at 16 kHz.
+            recording: the clip's sound.
             speakers: how many speak.
             sung_s: for how long a voice is heard that sings.
+
+        Raises:
+            EndpointError: this clip cannot be tagged; others may be.
+            RunStoppedError: none can be.
         """
 
 
@@ -71,26 +77,34 @@ class RuleTagger(AudioTagger):
         """See `AudioTagger.backend`."""
         return "rules.v1"
 
-    def kinds(self, samples_N: Samples, speakers: int, sung_s: float) -> set[AudioTag]:
+    def kinds(self, recording: Recording, speakers: int, sung_s: float) -> set[AudioTag]:
         """See `AudioTagger.kinds`."""
         if sung_s >= LEAST_SINGING_S:
             return {AudioTag.SINGING}
         if speakers:
             return set()
-        if level_dbfs(samples_N) < self.silence_dbfs:
+        if level_dbfs(recording.samples_N) < self.silence_dbfs:
             return {AudioTag.SILENCE}
-        tonality = measure_tonality(samples_N)
+        tonality = measure_tonality(recording.samples_N)
         if tonality.is_sung:
             return {AudioTag.SINGING}
         return {AudioTag.MUSIC if tonality.is_tune else AudioTag.AMBIENT}
 
 
-def build_tagger(config: AudioTagConfig) -> AudioTagger:
+def build_tagger(config: AudioTagConfig, annotation: AnnotationConfig) -> AudioTagger:
     """The tagger that the settings name, loaded.
 
+    Args:
+        config: section `speech.audio_tags`.
+        annotation: where answers of endpoints are kept, and their budget.
+
     Raises:
-        InputError: a file of it is missing, damaged or another.
+        InputError: a file of it is missing, damaged or another, or there is no key for its endpoint.
     """
+    if config.backend == "endpoint":
+        from nava.data.speech.tagging_endpoint import make_endpoint_tagger
+
+        return make_endpoint_tagger(config.endpoint, annotation)
     if config.backend == "yamnet":
         from nava.data.speech.yamnet import YamnetTagger
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
 from nava.artifacts.clip_manifest import ClipRow, Reason
 from nava.artifacts.source_manifest import Source
+from nava.config.annotation import AnnotationConfig
 from nava.config.speech import AudioTagConfig, SpeechConfig
+from nava.data.annotation.asking_stage import AskingStage
+from nava.data.annotation.clients import check_endpoints
 from nava.data.annotation.endpoint import EndpointError
 from nava.data.clip_media import read_wav
 from nava.data.curation.stage import Clip, ClipStage, Resources, SourceTask, Stage
@@ -31,8 +31,6 @@ from nava.data.speech.transcript import Utterance, parse_transcript
 from nava.data.speech.voice_activity import SAMPLE_RATE_HZ, SpeechSegment, VoiceActivity
 
 SUNG_S = "sung_s"  # key of `Clip.work`: for how long a voice is heard that sings
-
-Samples = npt.NDArray[np.float32]
 
 
 @dataclass
@@ -70,7 +68,7 @@ class SpeechStage(ClipStage):
         """See `ClipStage.score`. A clip that the recogniser fails on is closed as failed."""
         assert self._activity is not None, "setup comes first"
         assert self._turns is not None, "setup comes first"
-        recording = Recording(_samples(task, clip), task.folder / clip.row["audio_path"])
+        recording = _recording(task, clip)
         voices = tell_speech(recording.samples_N, self._activity.segments(recording.samples_N))
         turns = self._turns.find(recording.samples_N, voices.spoken)
         clip.work[SUNG_S] = voices.sung_s
@@ -99,42 +97,53 @@ class SpeechStage(ClipStage):
 
 
 @dataclass
-class AudioTagStage(ClipStage):
+class AudioTagStage(AskingStage):
     """What kind of sound a clip has; `single_speaker` exactly where `speakers` is 1.
 
     Attributes:
         config: section `speech.audio_tags`.
+        annotation: section `annotation`: what a tagger behind an endpoint shares with the captioners.
     """
 
     config: AudioTagConfig
+    annotation: AnnotationConfig
 
     name: ClassVar[str] = "audio_tags"
     version: ClassVar[str] = "1"
     reads: ClassVar[tuple[str, ...]] = ("audio_path", "speakers")
     adds: ClassVar[tuple[str, ...]] = ("audio_tags", "audio_tag_backend")
     resources: ClassVar[Resources] = Resources(cores=1.0, memory_mb=1000)
+    failure: ClassVar[Reason] = Reason.SPEECH_FAILED
 
     _tagger: AudioTagger | None = field(default=None, init=False, repr=False, compare=False)
 
     def setup(self) -> None:
-        """Load the tagger."""
-        self._tagger = build_tagger(self.config)
+        """Load the tagger, or make its client."""
+        self._tagger = build_tagger(self.config, self.annotation)
+        if self.config.backend == "endpoint":
+            self.in_flight = self.annotation.max_in_flight
 
     def score(self, task: SourceTask, clip: Clip) -> ClipRow:
-        """See `ClipStage.score`."""
+        """See `AskingStage.score`."""
         assert self._tagger is not None, "setup comes first"
         speakers = clip.row["speakers"]
-        kinds = self._tagger.kinds(_samples(task, clip), speakers, clip.work.get(SUNG_S, 0.0))
+        kinds = self._tagger.kinds(_recording(task, clip), speakers, clip.work.get(SUNG_S, 0.0))
         return {"audio_tags": tag_list(kinds, speakers), "audio_tag_backend": self._tagger.backend}
 
 
-def speech_stages(config: SpeechConfig) -> list[Stage]:
-    """The stages that listen, in order."""
-    return [SpeechStage(config), AudioTagStage(config.audio_tags)]
+def speech_stages(config: SpeechConfig, annotation: AnnotationConfig) -> list[Stage]:
+    """The stages that listen, in order.
+
+    Raises:
+        InputError: an endpoint that is used has no key, or its client library is not installed.
+    """
+    check_endpoints(config.used_endpoints())
+    return [SpeechStage(config), AudioTagStage(config.audio_tags, annotation)]
 
 
-def _samples(task: SourceTask, clip: Clip) -> Samples:
-    return read_wav(task.folder / clip.row["audio_path"], SAMPLE_RATE_HZ)
+def _recording(task: SourceTask, clip: Clip) -> Recording:
+    path = task.folder / clip.row["audio_path"]
+    return Recording(read_wav(path, SAMPLE_RATE_HZ), path)
 
 
 def _ratio(segments: Sequence[SpeechSegment], seconds: float) -> float:

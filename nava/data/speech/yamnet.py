@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from nava.config.speech import AudioTagConfig
 from nava.data.speech.audio_tags import AudioTag, AudioTagger
+from nava.data.speech.recognition import Recording
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_file
 
@@ -82,9 +83,9 @@ class YamnetTagger(AudioTagger):
         """See `AudioTagger.backend`."""
         return f"yamnet:{self._sha256[:12]}{'' if self.proven else ' (unproven)'}"
 
-    def kinds(self, samples_N: Samples, speakers: int, sung_s: float) -> set[AudioTag]:
+    def kinds(self, recording: Recording, speakers: int, sung_s: float) -> set[AudioTag]:
         """See `AudioTagger.kinds`; what the pitch says of singing does not count here."""
-        score_C = self._score(samples_N).mean(axis=0)
+        score_C = self._score(recording.samples_N).mean(axis=0)
         found = {meaning(self.names[index]) for index in np.flatnonzero(score_C >= self._min_score)} - {None}
         if not found and not speakers:
             found = {meaning(self.names[int(score_C.argmax())]) or AudioTag.AMBIENT}

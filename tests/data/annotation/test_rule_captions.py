@@ -4,15 +4,19 @@ import re
 from dataclasses import asdict
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 
 from nava.artifacts.source_manifest import Source
 from nava.config.curation import ClipConfig, IntegrityConfig, SceneConfig
 from nava.data.annotation.caption_parts import CaptionParts
+from nava.data.annotation.captioner import RuleCaptioner
 from nava.data.annotation.picture_observation import PictureKind, PictureObservation
 from nava.data.annotation.rule_captions import caption_by_rules, describe
 from nava.data.annotation.sound_observation import SoundKind, SoundObservation
+from nava.data.clip_media import read_small_video
+from nava.data.curation import media
 from nava.data.curation.media import clip_media
 from nava.data.curation.source_stages import IntegrityStage, SceneStage, TranscodeStage, WindowStage
 from nava.data.curation.stage import SourceTask
@@ -21,6 +25,7 @@ from nava.data.synthetic.files import Film, write_mp4
 from nava.data.synthetic.plan import ShotPlan
 from nava.data.synthetic.shots import render_shot
 from nava.runtime.hashing import sha256_file
+from tests.data.annotation.kept_clips import task_of, write_clip
 from tests.data.curation.conftest import RATE_HZ, draw_flash
 
 PITCHES = {300: "low", 720: "middle", 1700: "high"}
@@ -118,3 +123,31 @@ def test_of_a_scene_it_does_not_know_it_says_no_more_than_is_sure():
     still = describe(PictureObservation(PictureKind.STILL, "", "middle"), SoundObservation(SoundKind.SILENCE, 0.0, 0))
     assert still.text == "A still picture without a sound."
     assert still.parts == CaptionParts("A still picture.", "Nothing moves.", "A static camera.", "Silence.")
+
+
+@pytest.mark.parametrize("kind", ["flash", "impact", "tone", "music", "talk", "dialog"])
+@pytest.mark.parametrize("size", [(640, 640), (720, 640)])
+def test_a_big_picture_says_the_words_of_its_small_version(tmp_path, kind, size):
+    plan = ShotPlan(kind, "green", "left", 720, 2.3)
+    shot = render_shot(Stage(*size, Fraction(24), RATE_HZ), plan, np.random.default_rng(5))
+    frames, audio = shot.frames_THWC[:49], shot.audio_L
+    small_size = (64 * size[0] // size[1], 64)
+    small = np.stack([cv2.resize(frame, small_size, interpolation=cv2.INTER_AREA) for frame in frames])
+    said = caption_by_rules(frames, audio, RATE_HZ)
+    assert said == caption_by_rules(small, audio, RATE_HZ)
+    assert said.tags[0] == kind
+    write_mp4(tmp_path / "shot.mp4", Film(frames, Fraction(24), audio[None], RATE_HZ))
+    assert caption_by_rules(read_small_video(tmp_path / "shot.mp4"), audio, RATE_HZ) == said
+
+
+def test_a_stage_describes_a_big_clip_at_a_glance(tmp_path, monkeypatch):
+    def whole(path):
+        raise AssertionError(f"{path} was read whole")
+
+    monkeypatch.setattr(media, "read_video", whole)
+    frames, audio = flash()
+    big = np.repeat(np.repeat(frames, 6, axis=1), 6, axis=2)
+    clip = write_clip(tmp_path, frames_THWC=big, audio=audio)
+    task = task_of(tmp_path, clip)
+    assert RuleCaptioner().caption(task, clip).text == caption_by_rules(*flash(), RATE_HZ).text
+    assert media.clip_at_a_glance(task, clip).shape == (49, 64, 64, 3)

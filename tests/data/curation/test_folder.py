@@ -108,7 +108,9 @@ COMMAND = ["-m", "nava.cli", "data", "curate", "--recipe", "demo", "--workers", 
 
 
 def start(media, out):
-    command = [sys.executable, *COMMAND, "--source", str(media), "--out", str(out)]
+    # A killed worker's source is tried again; on a slow machine the kills of a test may well hit one source many times.
+    tries = "curation.execution.attempts=1000"
+    command = [sys.executable, *COMMAND, "--source", str(media), "--out", str(out), tries]
     return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
 
 

@@ -116,6 +116,12 @@ def test_the_ratio_of_modalities_is_exact(audio: int, video: int, run_length: in
         assert (drawn["audio"], drawn["av"]) == (audio * run_length, video * run_length)
 
 
+def test_a_stage_of_one_modality_draws_from_it_alone() -> None:
+    for audio, video, pool in ((0, 3, "av"), (2, 0, "audio")):
+        order = sampler(some_corpus(), audio_only=audio, audio_video=video)
+        assert [order.drawn_before(number) for number in range(7)] == [{pool: number} for number in range(7)]
+
+
 def test_the_ratio_of_tasks_is_exact_and_reference_voices_are_where_they_are_needed() -> None:
     source = some_corpus()
     for clip in ("p001", "p005", "p006", "p010"):

@@ -1,14 +1,22 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from nava.config.annotation import AnnotationConfig
 from nava.config.speech import AudioTagConfig
 from nava.data.speech.audio_tags import AudioTag, build_tagger, level_dbfs, tag_list
+from nava.data.speech.recognition import Recording
 from tests.data.speech.sounds import glide, in_clip, knocks, rain, sung, tune
 
 
 @pytest.fixture(scope="module")
 def rules():
-    return build_tagger(AudioTagConfig())
+    return build_tagger(AudioTagConfig(), AnnotationConfig())
+
+
+def recorded(samples_N):
+    return Recording(samples_N, Path("no file is read"))
 
 
 @pytest.mark.parametrize(
@@ -24,17 +32,18 @@ def rules():
     ],
 )
 def test_clips_in_which_nobody_speaks(rules, make, kind):
-    assert rules.kinds(make(), 0, 0.0) == {kind}
+    assert rules.kinds(recorded(make()), 0, 0.0) == {kind}
 
 
 def test_speech_is_no_kind_of_its_own_and_may_stand_beside_singing(rules):
-    assert rules.kinds(rain(), 2, 0.0) == set()
-    assert rules.kinds(rain(), 1, 0.5) == {AudioTag.SINGING}
-    assert rules.kinds(rain(), 0, 0.3) == {AudioTag.AMBIENT}
+    assert rules.kinds(recorded(rain()), 2, 0.0) == set()
+    assert rules.kinds(recorded(rain()), 1, 0.5) == {AudioTag.SINGING}
+    assert rules.kinds(recorded(rain()), 0, 0.3) == {AudioTag.AMBIENT}
 
 
 def test_the_threshold_of_silence_is_the_settings():
-    assert build_tagger(AudioTagConfig(silence_dbfs=-70.0)).kinds(in_clip(), 0, 0.0) == {AudioTag.AMBIENT}
+    tagger = build_tagger(AudioTagConfig(silence_dbfs=-70.0), AnnotationConfig())
+    assert tagger.kinds(recorded(in_clip()), 0, 0.0) == {AudioTag.AMBIENT}
 
 
 @pytest.mark.parametrize(

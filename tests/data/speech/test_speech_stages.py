@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nava.artifacts.source_manifest import Source
+from nava.config.annotation import AnnotationConfig
 from nava.config.speech import SpeechConfig
 from nava.data.annotation.endpoint import BusyError
 from nava.data.curation.stage import Clip, SourceTask, check_stages
@@ -52,7 +53,7 @@ def listen(task, result=None, **recognition):
     config = SpeechConfig()
     for name, value in recognition.items():
         setattr(config.recognition, name, value)
-    stages = speech_stages(config)
+    stages = speech_stages(config, AnnotationConfig())
     for stage in stages:
         stage.setup()
     recogniser = None
@@ -162,7 +163,7 @@ def test_nothing_is_read_but_the_clips_sound(tmp_path, monkeypatch):
     task = task_of(tmp_path / "work", one_speaker(), transcript=None)
     task.media_root = str(media)
     config = SpeechConfig()
-    stages = speech_stages(config)
+    stages = speech_stages(config, AnnotationConfig())
     for stage in stages:
         stage.setup()
     opened = []
@@ -191,7 +192,7 @@ def test_no_module_that_listens_knows_the_labels():
 
 
 def test_the_stages_fit_together_and_travel_to_workers():
-    stages = speech_stages(SpeechConfig())
+    stages = speech_stages(SpeechConfig(), AnnotationConfig())
     assert [type(stage) for stage in stages] == [SpeechStage, AudioTagStage]
     assert pickle.loads(pickle.dumps(stages)) == stages
     given = {"audio_path", "duration_s", "t0_us", "t1_us"}
@@ -204,10 +205,11 @@ def test_the_stages_fit_together_and_travel_to_workers():
 def test_planning_the_stages_loads_no_framework():
     code = """
 import sys
+from nava.config.annotation import AnnotationConfig
 from nava.config.speech import SpeechConfig
 from nava.data.speech.stages import speech_stages
-speech_stages(SpeechConfig())
-print(sorted({"torch", "openai", "faster_whisper", "onnxruntime", "scipy"} & set(sys.modules)))
+speech_stages(SpeechConfig(), AnnotationConfig())
+print(sorted({"torch", "openai", "faster_whisper", "onnxruntime", "scipy", "cv2"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,15 +1,18 @@
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nava.config.annotation import AnnotationConfig
 from nava.config.speech import AudioTagConfig
 from nava.data.speech.audio_tags import AudioTag, build_tagger
+from nava.data.speech.recognition import Recording
 from nava.data.speech.yamnet import PATCH_SAMPLES, load_onnx, load_tflite, meaning, patches, read_class_map
 from nava.runtime.errors import InputError
 from tests.data.speech.yamnet_files import class_map, weights, write_onnx, write_tflite
 
-LOUD = np.full(33_280, 0.5, np.float32)
+LOUD = Recording(np.full(33_280, 0.5, np.float32), Path("no file is read"))
 
 
 @pytest.fixture(params=["onnx", "tflite"])
@@ -21,7 +24,8 @@ def tagger(request, tmp_path):
     def build(**scores):
         write = write_onnx if request.param == "onnx" else write_tflite
         path = write(tmp_path / f"yamnet.{request.param}", weights(**scores))
-        return build_tagger(AudioTagConfig("yamnet", str(path), class_map=str(class_map(tmp_path / "map.csv"))))
+        config = AudioTagConfig("yamnet", str(path), class_map=str(class_map(tmp_path / "map.csv")))
+        return build_tagger(config, AnnotationConfig())
 
     return build
 
@@ -82,14 +86,14 @@ def test_another_file_than_the_pinned_one_is_refused(tmp_path):
     path = write_onnx(tmp_path / "yamnet.onnx", weights(music=1.0))
     config = AudioTagConfig("yamnet", str(path), "0" * 64, str(class_map(tmp_path / "map.csv")))
     with pytest.raises(InputError, match=r"but speech\.audio_tags\.sha256 is 000"):
-        build_tagger(config)
+        build_tagger(config, AnnotationConfig())
     config.sha256 = hashlib.sha256(path.read_bytes()).hexdigest().upper()
-    assert build_tagger(config).backend.startswith("yamnet:")
+    assert build_tagger(config, AnnotationConfig()).backend.startswith("yamnet:")
 
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(InputError, match=r"where there is no file: copy yamnet.tflite \(4,126,810 bytes\)"):
-        build_tagger(AudioTagConfig("yamnet", str(tmp_path / "yamnet.tflite"), class_map="x"))
+        build_tagger(AudioTagConfig("yamnet", str(tmp_path / "yamnet.tflite"), class_map="x"), AnnotationConfig())
     with pytest.raises(InputError, match="cannot be read"):
         read_class_map(tmp_path / "map.csv")
 
@@ -118,4 +122,4 @@ def test_a_damaged_file_is_refused(tmp_path, load, name):
 def test_a_model_without_the_classes_is_refused(tmp_path):
     score = load_onnx(write_onnx(tmp_path / "x.onnx", weights(music=1.0), classes=7))
     with pytest.raises(InputError, match=r"gives \[1, 7\]; YAMNet gives scores of 521 classes"):
-        score(LOUD)
+        score(LOUD.samples_N)
