@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -13,16 +13,17 @@ from torch import nn
 from nava.config.generation import GenerationConfig
 from nava.config.training import TrainingConfig
 from nava.data.shards import LatentSource
-from nava.generation.passes import Speakers, VelocityModel
-from nava.generation.pipeline import GeneratedClip
-from nava.generation.sampler import VideoShape, sample_latents
-from nava.latents.interface import AudioCodec, VideoCodec
 from nava.latents.registry import load_audio_codec, load_video_codec
 from nava.runtime.errors import InputError
 from nava.runtime.storage import atomic_folder, write_json
 from nava.training.engine import Engine
 from nava.training.run_folder import SAMPLES, record_event
 from nava.training.world import World
+
+if TYPE_CHECKING:
+    from nava.generation.passes import VelocityModel
+    from nava.generation.pipeline import GeneratedClip
+    from nava.latents.interface import AudioCodec, VideoCodec
 
 SAMPLES_FILE = "samples.json"
 CLIPS = 3
@@ -127,6 +128,11 @@ class SampleMaker:
         return samples
 
     def _clip(self, model: VelocityModel, clip_id: str, number: int) -> GeneratedClip:
+        # Here, because they bring libraries along that only write media.
+        from nava.generation.passes import Speakers
+        from nava.generation.pipeline import GeneratedClip
+        from nava.generation.sampler import VideoShape, sample_latents
+
         entry, latents = self._shards.entries[clip_id], self._shards.read([clip_id], with_video=False)
         speakers = None
         if latents.voice_SE is not None and latents.voice_slot_S is not None:

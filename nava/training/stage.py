@@ -33,7 +33,7 @@ from nava.training.curves import CurveRow, write_curves
 from nava.training.engine import Engine, create_engine
 from nava.training.micro_batches import MicroBatches
 from nava.training.objective import Objective
-from nava.training.run_folder import CHECKPOINTS, RESULT_FOLDER, record_event
+from nava.training.run_folder import CHECKPOINTS, RESULT_FOLDER, read_events, record_event
 from nava.training.samples import SampleMaker, Sampling, check_sampling
 from nava.training.sharded_state import AVERAGE, WEIGHT, reader_of
 from nava.training.speed import Speed
@@ -155,8 +155,7 @@ def _run_in(world: World, job: StageJob) -> Path:
         trainer.run(job.progress if world.leads else _without_progress)
         last = stage.validation(synchrony=job.stage == 3)
         if world.leads:
-            if not job.training.validate_every_steps:
-                record_event(job.workdir, "validation", trainer.done, loss=last["total"], tasks=last["tasks"])
+            _note_validation(job.workdir, trainer.done, last)
             _write_result(job, trainer, shapes, first, last)
         world.barrier()
         return job.workdir / RESULT_FOLDER
@@ -286,7 +285,7 @@ class _Stage:
             found = self.validation()
             if self._world.leads:
                 write_json(path, found)
-                record_event(self._job.workdir, "validation", 0, loss=found["total"], tasks=found["tasks"])
+                _note_validation(self._job.workdir, 0, found)
             return found
         first: dict[str, Any] = read_json(path) if self._world.leads else {}
         return first
@@ -305,6 +304,12 @@ class _Stage:
                 result["synchrony"] = synchrony_losses(model, job.shards, self._clips.ids["av"], sigmas, self._world)
             model.train()
         return result
+
+
+def _note_validation(folder: Path, done: int, found: dict[str, Any]) -> None:
+    """Into the run's events, unless it is there: the end of a stage may be reached again."""
+    if not any(event["event"] == "validation" and event["done"] == done for event in read_events(folder)):
+        record_event(folder, "validation", done, loss=found["total"], tasks=found["tasks"])
 
 
 def _write_result(

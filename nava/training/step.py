@@ -34,12 +34,13 @@ def train(step: Step, shards: Handle, previous: Handle | None = None, *, stage: 
     from nava.data.shard_set import is_remote
     from nava.data.shards import LatentShards
     from nava.runtime.storage import read_json
+    from nava.training.samples import Sampling
     from nava.training.stage import VALIDATION_FILE, StageJob, run_stage
 
     inputs = {"shards": shards.sha256, "previous": previous.sha256 if previous else ""}
     loader = step.section(LoaderConfig)
     shards.require("latent_shards")
-    location = shards.uri if is_remote(shards.uri) else shards.path
+    source = LatentShards(shards.uri if is_remote(shards.uri) else shards.path, ShardCache.of(loader))
     job = StageJob(
         stage=stage,
         seed=step.seed,
@@ -47,12 +48,13 @@ def train(step: Step, shards: Handle, previous: Handle | None = None, *, stage: 
         model=step.section(ModelConfig),
         diffusion=step.section(DiffusionConfig),
         loader=loader,
-        shards=LatentShards(location, ShardCache.of(loader)),
+        shards=source,
         previous=previous.require("checkpoint").path if previous else None,
         inputs=inputs,
         workdir=step.workdir,
         progress=step.progress,
         log=step.log,
+        sampling=Sampling(source.codec_folder),
     )
     folder = run_stage(job)
     validation = read_json(folder / VALIDATION_FILE)
