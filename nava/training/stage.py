@@ -31,6 +31,7 @@ from nava.runtime.storage import atomic_folder, read_json, write_json
 from nava.training.adapters import Adapter, add_adapters, weights_sha256
 from nava.training.curves import CurveRow, write_curves
 from nava.training.engine import Engine, create_engine
+from nava.training.latents_fit import require_fit
 from nava.training.micro_batches import MicroBatches
 from nava.training.objective import Objective
 from nava.training.run_folder import CHECKPOINTS, RESULT_FOLDER, read_events, record_event
@@ -198,6 +199,7 @@ def _neighbours(world: World) -> dist.ProcessGroup | None:
 
 
 def _micro_batches(job: StageJob, world: World, log: Callable[[str], None]) -> MicroBatches:
+    require_fit(job.shards, job.model)
     sampler = MicroBatchSampler(job.shards, job.training, job.loader, job.stage, job.seed, job.model)
     widths = {entry.voice_width for entry in job.shards.entries.values() if entry.voice_slots}
     if widths and not job.model.speaker_dim:
