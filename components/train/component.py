@@ -23,7 +23,7 @@ def train(run: dict, shards: dict, stage: int, previous: Optional[dict] = None) 
         "nava.training.step.train",
         name=f"train_stage{int(stage)}",
         run=run,
-        sections=["training", "model", "diffusion", "loader"],
+        sections=["training", "model", "diffusion", "loader", "launch", "cluster", "tracking"],
         seeded=True,
         inputs={"shards": shards, "previous": previous},
         parameters={"stage": int(stage)},

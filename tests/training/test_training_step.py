@@ -15,6 +15,7 @@ from nava.runtime.errors import InputError
 from nava.runtime.handle import Handle
 from nava.runtime.hashing import sha256_file
 from nava.runtime.step import Step
+from nava.training.curves import read_curves
 from nava.training.step import train
 from tests.training.latents_in_memory import TINY_MODEL, LatentsInMemory, tiny_training
 
@@ -69,6 +70,9 @@ def a_step(workdir: Path, **training: object) -> Step:
         "model": json.loads(json.dumps(dataclasses.asdict(TINY_MODEL))),
         "diffusion": {},
         "loader": {},
+        "launch": {},
+        "cluster": {},
+        "tracking": {},
     }
     return Step("train", workdir, "run", sections, seed=3, key="0" * 64, workdir=workdir)
 
@@ -84,6 +88,19 @@ def test_three_stages_in_a_row(shards: Handle, tmp_path: Path, capsys: pytest.Ca
     printed = capsys.readouterr().out
     assert "stage 3 steps: 6 in" in printed
     assert "stage 3: validation loss" in printed
+
+
+def test_a_stage_on_two_launched_processes_is_the_same_stage(shards: Handle, tmp_path: Path) -> None:
+    settings = {"engine": "deepspeed", "zero_stage": 1, "micro_batches_per_step": 2}
+    one, two = (a_step(tmp_path / name, **settings) for name in ("one", "two"))
+    for step in (one, two):
+        step.sections["loader"] = {"run_length": 2}
+    two.sections["launch"] = {"processes_per_node": 2}
+    alone, together = train(one, shards, stage=1), train(two, shards, stage=1)
+    assert together.meta["steps"] == 6
+    assert together.meta["last_validation_loss"] == pytest.approx(alone.meta["last_validation_loss"], rel=1e-4)
+    losses = [[row.loss for row in read_curves(handle.path / "curves.jsonl")] for handle in (alone, together)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
 def test_the_result_is_a_function_of_seed_and_inputs(shards: Handle, tmp_path: Path) -> None:
