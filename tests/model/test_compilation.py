@@ -51,3 +51,18 @@ def test_only_blocks_are_compiled():
     model = compile_model(build(num_hal_layers=1, num_ufl_layers=2), backend="eager")
     compiled = [name for name, module in model.named_modules() if module._compiled_call_impl is not None]
     assert compiled == ["double_blocks.0", "single_blocks.0", "single_blocks.1"]
+
+
+@torch.no_grad()
+def test_more_forms_of_a_block_than_pytorch_allows_by_itself_are_compiled():
+    torch._dynamo.reset()
+    model = compile_model(build(num_hal_layers=1, num_ufl_layers=1), backend="eager")
+    video, audio, time, text = inputs()
+    for length in range(1, 8):
+        for condition in CONDITIONS:
+            model(video, audio[:, :length], time, text, **condition)
+        model(None, audio[:, :length], time, text)
+    with torch.enable_grad():
+        for condition in CONDITIONS:
+            model(video, audio, time, text, **condition)
+    assert torch._dynamo.config.recompile_limit > 8

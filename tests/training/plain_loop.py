@@ -13,6 +13,7 @@ from nava.training.micro_batches import MicroBatches
 from nava.training.objective import Objective
 from nava.training.schedule import ema_decay, learning_rate
 from nava.training.stage import StageJob
+from nava.training.start import start_weights
 
 
 def plain_losses(job: StageJob) -> tuple[list[float], list[float], dict[str, torch.Tensor]]:
@@ -20,6 +21,8 @@ def plain_losses(job: StageJob) -> tuple[list[float], list[float], dict[str, tor
     config, per_step = job.training, job.training.micro_batches_per_step
     settings = config.stages()[job.stage - 1]
     model = build_model(job.model, seed=job.seed)
+    if job.init:
+        start_weights(job.init, model, job.model)
     if config.lora.rank:
         add_adapters(model, config.lora, job.seed)
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}

@@ -38,7 +38,8 @@ def job_of(workdir: Path, training: dict[str, Any], stop_at: int | None = None) 
     config = tiny_training(engine="deepspeed", micro_batches_per_step=2, checkpoint_every_steps=5, learning_rate=4e-3)
     stage = replace(config.stage2, **{"steps": STEPS, **training.get("stage2", {})})
     guard = replace(config.guard, **training.get("guard", {}))
-    config = replace(config, **{**training, "stage2": stage, "guard": guard})
+    lora = replace(config.lora, **training.get("lora", {}))
+    config = replace(config, **{**training, "stage2": stage, "guard": guard, "lora": lora})
     config.stage2.tasks.ti2av = config.stage2.tasks.t2v = 1
     return StageJob(
         stage=2,
@@ -56,14 +57,16 @@ def job_of(workdir: Path, training: dict[str, Any], stop_at: int | None = None) 
     )
 
 
-def run_in(processes: int, folder: Path, runs: Sequence[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
+def run_in(
+    processes: int, folder: Path, runs: Sequence[dict[str, Any]], module: str = "tests.training.stage_runs"
+) -> subprocess.CompletedProcess[str]:
     """Do runs in so many processes; `workdir` of each is a name in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     listed = [run | {"workdir": str(folder / run["workdir"])} for run in runs]
     spec = folder / "runs.json"
     spec.write_text(json.dumps(listed))
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    command = [sys.executable, *launcher, "-m", "tests.training.stage_runs", str(spec)]
+    command = [sys.executable, *launcher, "-m", module, str(spec)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, check=False, text=True, capture_output=True, cwd=REPOSITORY, env=environment)
 

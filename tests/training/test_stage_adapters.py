@@ -1,7 +1,7 @@
 """A stage with adapters: what it starts from, what it trains, saves and leaves, and what goes on from it."""
 
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -23,8 +23,7 @@ SIX_STEPS = {"engine": "plain", "checkpoint_every_steps": 2}
 
 def job_in(workdir: Path, previous: Path | None, stop_at: int | None = None, **training: object) -> StageJob:
     workdir.mkdir(parents=True, exist_ok=True)
-    job = job_of(workdir, SIX_STEPS | training, stop_at)
-    job.training.stage2 = replace(job.training.stage2, steps=6)
+    job = job_of(workdir, SIX_STEPS | {"stage2": {"steps": 6}} | training, stop_at)
     return job if previous is None else replace(job, stage=3, previous=previous, inputs={"previous": previous.name})
 
 
@@ -37,7 +36,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def after(before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The result of a stage that trained adapters on it."""
-    return run_stage(job_in(tmp_path_factory.mktemp("after"), before, lora=LORA))
+    return run_stage(job_in(tmp_path_factory.mktemp("after"), before, lora=asdict(LORA)))
 
 
 def test_the_result_holds_the_adapter_alone_and_merged_into_the_model_of_the_stage_before(
@@ -68,18 +67,18 @@ def test_checkpoints_hold_adapters_only(after: Path) -> None:
 
 def test_stopped_and_going_on_leaves_the_same(before: Path, after: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingStoppedError):
-        run_stage(job_in(tmp_path, before, stop_at=3, lora=LORA))
-    assert sha256_tree(run_stage(job_in(tmp_path, before, lora=LORA))) == sha256_tree(after)
+        run_stage(job_in(tmp_path, before, stop_at=3, lora=asdict(LORA)))
+    assert sha256_tree(run_stage(job_in(tmp_path, before, lora=asdict(LORA)))) == sha256_tree(after)
 
 
 def test_a_new_model_can_be_the_base(tmp_path: Path) -> None:
-    result = run_stage(job_in(tmp_path, None, lora=LORA))
+    result = run_stage(job_in(tmp_path, None, lora=asdict(LORA)))
     assert Adapter.read(result / "adapter").layers
 
 
 def test_targets_that_no_layer_has_are_refused_before_training(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"training\.lora\.targets is \['query'\]"):
-        run_stage(job_in(tmp_path, None, lora=replace(LORA, targets=["query"])))
+        run_stage(job_in(tmp_path, None, lora={"rank": 2, "targets": ["query"]}))
     assert not (tmp_path / "checkpoints").exists()
 
 
@@ -90,7 +89,7 @@ def test_a_later_stage_goes_on_from_the_merged_weights(after: Path, tmp_path: Pa
     shutil.copytree(after, folder, ignore=shutil.ignore_patterns("manifest.json"))
     seal(folder, replace(verify(after), stage=2, files={}))
     # So low a rate that the weights stay what they were at the start.
-    job = job_in(tmp_path / "stage3", folder, lora=replace(LORA, rank=rank), learning_rate=1e-12)
+    job = job_in(tmp_path / "stage3", folder, lora=asdict(LORA) | {"rank": rank}, learning_rate=1e-12)
     result = load_file(run_stage(job) / file)
     for name, value in load_file(after / file).items():
         torch.testing.assert_close(result[name], value, rtol=0, atol=1e-7)
