@@ -79,7 +79,7 @@ def run_pipeline(
 
     load_pipeline(name)
     folder = str(Path(source).expanduser().resolve()) if source and "://" not in source else source
-    request = RunRequest(recipe, folder, workspace, run_name, seed, policy, list(overrides))
+    request = RunRequest(recipe, folder, workspace, run_name, seed, policy, list(overrides), pipeline=name)
     code = run_locally(request)
     for line in ending(request):
         click.echo(line)

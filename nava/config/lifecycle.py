@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from nava.config.ablation import AblationConfig
 from nava.config.annotation import AnnotationConfig
 from nava.config.checks import require
 from nava.config.cluster import ClusterConfig
@@ -49,6 +50,7 @@ class LifecycleConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    ablation: AblationConfig = field(default_factory=AblationConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)

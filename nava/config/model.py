@@ -68,6 +68,10 @@ class ModelConfig:
             return self.audio_stem_hidden
         return -(-int(8 * self.dim / 3) // 256) * 256
 
+    def layers(self) -> dict[str, int]:
+        """The numbers of layers that the architecture has, by setting."""
+        return {name: getattr(self, name) for name in _LAYERS[self.architecture]}
+
     def check(self) -> None:
         """Refuse values that no model could have. InputError names the setting and what it may be."""
         require_one_of(self, "model", "architecture", ARCHITECTURES)

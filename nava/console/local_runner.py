@@ -12,8 +12,8 @@ from typing import Any
 from nava.config.source import SourceConfig
 from nava.console.pipeline_ir import compile_pipeline, from_repository, load_pipeline, planned_steps
 from nava.console.recorded_run import STOPPED
-from nava.console.report import SUMMARY_FILE, ending_lines, write_report
-from nava.console.run_start import PIPELINE, RunRequest, run_folder, start_run
+from nava.console.report import ending_lines, summary_file, write_report
+from nava.console.run_start import RunRequest, run_folder, start_run
 from nava.console.run_view import RunView
 from nava.data.sources.scan import probe_sources
 from nava.runtime.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, InputError, NavaError
@@ -34,7 +34,7 @@ TELEMETRY_OFF = {
 
 
 def run_locally(request: RunRequest) -> int:
-    """Run the life cycle here and return the exit code.
+    """Run a pipeline here and return the exit code.
 
     Args:
         request: what to run.
@@ -48,7 +48,7 @@ def run_locally(request: RunRequest) -> int:
     run_dir = run_folder(request.recipe, request.workspace, request.name)
     probe_sources(source)
     with _run_lock(run_dir):
-        spec = compile_pipeline(PIPELINE, run_dir / "pipeline.yaml")
+        spec = compile_pipeline(request.pipeline, run_dir / "pipeline.yaml")
         reference = start_run(request)
         store = Store(reference.store_url)
         try:
@@ -118,13 +118,16 @@ def _run_pipeline(request: RunRequest, run_dir: Path) -> None:
         "overrides": request.overrides,
         "run_id": request.run_id,
     }
+    pipeline = load_pipeline(request.pipeline)
+    # Not every pipeline has a model to promote.
+    form = pipeline.pipeline_spec.root.input_definitions.parameters
     log = _kfp_log(run_dir, request.run_id)
     with log.open("w", buffering=1) as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         warnings.simplefilter("ignore")
         runner = local.SubprocessRunner(use_venv=False)
         local.init(runner, pipeline_root=str(run_dir / "kfp"), raise_on_error=False, enable_caching=False)
         try:
-            load_pipeline(PIPELINE)(**arguments)
+            pipeline(**{name: value for name, value in arguments.items() if name in form})
         except Exception:
             # kfp.local gave up before its exit task: the run still ends on a page, and this on the log.
             traceback.print_exc(file=file)
@@ -143,8 +146,8 @@ def _conclude(store: Store, reference: RunReference) -> int:
 def ending(request: RunRequest) -> list[str]:
     """What the run says at its end; where the page could not be written, where to look for the reason."""
     run_dir = run_folder(request.recipe, request.workspace, request.name)
-    summary = run_dir / SUMMARY_FILE
+    summary = run_dir / summary_file(request.pipeline)
     if not summary.is_file() or read_json(summary)["run_id"] != request.run_id:
         log = _kfp_log(run_dir, request.run_id)
         return [f"the page of this run could not be written; see the end of {from_repository(log)}"]
-    return ending_lines(run_dir)
+    return ending_lines(run_dir, request.pipeline)

@@ -18,10 +18,12 @@ from nava.console.pipeline_ir import from_repository
 from nava.console.recorded_run import STAGES, RecordedRun
 from nava.console.result_facts import GATES, clips, gate_facts, metric, model_version, promotion, serve_check
 from nava.pages.run_facts import (
+    ALL_SECTIONS,
     Command,
     CorpusFacts,
     Failure,
     LossCurve,
+    PageLink,
     QualityFigure,
     Record,
     RunPage,
@@ -34,6 +36,9 @@ from nava.runtime.errors import EXIT_INTERRUPTED
 from nava.runtime.storage import read_json
 
 TEXT_CONTROL = (TEXT_COLOUR, TEXT_PITCH, SWAP_COLOUR, SWAP_PITCH)
+# What pipelines are called, and the sections of the page for those that do not fill them all.
+PIPELINES = {"lifecycle": "life cycle", "ablation": "architecture ablation"}
+SECTIONS = {"ablation": ("pipeline", "sources", "corpus", "gates", "record", "next")}
 REMEDIES = {
     1: "The log has the details. The same command goes on from what is finished.",
     2: "Mend the input or the setting and run the same command again; what is finished is reused.",
@@ -53,7 +58,10 @@ def run_page(run: RecordedRun, seconds: float) -> RunPage:
         state=run.state,  # type: ignore[arg-type]
         started_at=run.row.started_at,
         duration_s=seconds,
-        title=f"NAVA life cycle: {run.run_dir.name}",
+        title=f"NAVA {PIPELINES[run.row.pipeline]}: {run.run_dir.name}",
+        pipeline=PIPELINES[run.row.pipeline],
+        sections=SECTIONS.get(run.row.pipeline, ALL_SECTIONS),
+        pages=[PageLink(f"page of {step}", run.href(path)) for step, path in run.pages()],
         recipe=run.row.recipe,
         git_sha=str(record.get("git_sha") or ""),
         git_dirty=bool(record.get("git_dirty")),

@@ -14,7 +14,7 @@ from nava.runtime.errors import InputError
 from nava.runtime.project import project_root
 from nava.runtime.storage import atomic_file
 
-PIPELINES = ("lifecycle",)
+PIPELINES = ("lifecycle", "ablation")
 
 
 def from_repository(path: Path) -> str:

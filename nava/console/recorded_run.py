@@ -54,6 +54,11 @@ class RecordedRun:
         handle = Handle.from_dict(row.handle)
         return handle if handle.path.exists() else None
 
+    def pages(self) -> list[tuple[str, Path]]:
+        """The pages that steps made of their results, those whose handle names one in `meta`, by step."""
+        handles = ((step.name, self.handle(step.name)) for step in self.steps)
+        return [(name, found.path / found.meta["page"]) for name, found in handles if found and "page" in found.meta]
+
     @cached_property
     def sources(self) -> list[Source]:
         """The media files that were found."""

@@ -1,4 +1,4 @@
-"""The ending of a run: `index.html` for people and `summary.json` for machines, from what the steps recorded."""
+"""The ending of a run: a page for people and a summary for machines, from what the steps recorded."""
 
 import shlex
 from datetime import datetime
@@ -14,13 +14,21 @@ from nava.runtime.errors import EXIT_FAILED
 from nava.runtime.storage import read_json
 from nava.runtime.store import Store, utc_now
 
-PAGE_FILE = "index.html"
-SUMMARY_FILE = "summary.json"
 PROCESS_DIED = {
     "type": "ProcessDied",
     "message": "the process of this step ended without a word: killed, or out of memory",
     "exit_code": EXIT_FAILED,
 }
+
+
+def page_file(pipeline: str) -> str:
+    """The page of a pipeline's latest run. Pipelines share a folder for what they have in common, not their pages."""
+    return "index.html" if pipeline == "lifecycle" else f"{pipeline}.html"
+
+
+def summary_file(pipeline: str) -> str:
+    """The same for machines."""
+    return "summary.json" if pipeline == "lifecycle" else f"{pipeline}.json"
 
 
 def write_report(run_dir: Path, run_id: str) -> None:
@@ -35,8 +43,8 @@ def write_report(run_dir: Path, run_id: str) -> None:
     store.end_running_steps(run_id, "failed", PROCESS_DIED)
     run = RecordedRun(run_dir, row, store.steps(run_id))
     page = facts.run_page(run, _seconds_since(row.started_at))
-    write_run_summary(run_dir / SUMMARY_FILE, page)
-    write_run_page(run_dir / PAGE_FILE, page)
+    write_run_summary(run_dir / summary_file(row.pipeline), page)
+    write_run_page(run_dir / page_file(row.pipeline), page)
     store.end_run(run_id, run.state, run.failed_step.error if run.failed_step else None)
 
 
@@ -45,9 +53,9 @@ def _seconds_since(started_at: str) -> float:
     return round((now - started).total_seconds(), 1)
 
 
-def ending_lines(run_dir: Path) -> list[str]:
+def ending_lines(run_dir: Path, pipeline: str = "lifecycle") -> list[str]:
     """What a run says at its end: how it ended, why, what it made, and what to do next."""
-    path = run_dir / SUMMARY_FILE
+    path = run_dir / summary_file(pipeline)
     if not path.is_file():
         return [f"the run ended before anything could be reported; logs: {from_repository(run_dir / 'logs')}"]
     value = read_json(path)
@@ -62,4 +70,5 @@ def ending_lines(run_dir: Path) -> list[str]:
         if "champion" in version["aliases"]:
             serve = [".venv/bin/nava", "serve", "--run-dir", from_repository(run_dir)]
             lines.append(f"serve it: {shlex.join(serve)}")
-    return [*lines, f"page: {from_repository(run_dir / PAGE_FILE)}"]
+    lines += [f"{made['label']}: {from_repository(run_dir / made['href'])}" for made in value.get("pages", [])]
+    return [*lines, f"page: {from_repository(run_dir / page_file(pipeline))}"]

@@ -11,12 +11,10 @@ from nava.runtime.step import RunReference
 from nava.runtime.storage import write_json
 from nava.runtime.store import Store
 
-PIPELINE = "lifecycle"
-
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a person asks for when starting the life cycle; the same fields as KFP's form."""
+    """What a person asks for when starting a pipeline; the same fields as KFP's form, and which pipeline it is."""
 
     recipe: str = "demo"
     source: str = ""
@@ -26,6 +24,7 @@ class RunRequest:
     promotion_policy: str = "auto"
     overrides: list[str] = field(default_factory=list)
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    pipeline: str = "lifecycle"
 
     def settings(self) -> list[str]:
         """The request as overrides of the recipe; an override given by hand comes last and wins."""
@@ -70,5 +69,5 @@ def start_run(request: RunRequest) -> RunReference:
         run := store.run(request.run_id) if (run_dir / "store.db").exists() else None
     ) is None or run.state != "running":
         store.migrate()
-        store.start_run(request.run_id, PIPELINE, request.recipe, {**asdict(request), "config": str(config)})
+        store.start_run(request.run_id, request.pipeline, request.recipe, {**asdict(request), "config": str(config)})
     return RunReference(request.run_id, str(run_dir), store.url, str(config))

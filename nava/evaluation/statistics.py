@@ -30,6 +30,18 @@ def bootstrap_mean(values: Sequence[float] | np.ndarray, seed: int, resamples: i
     return Estimate(float(sample.mean()), float(low), float(high), int(sample.size))
 
 
+def student_mean(values: Sequence[float] | np.ndarray) -> Estimate:
+    """Mean of a few independent ``values`` with its 95 % interval of Student's t; at least two, and finite."""
+    from scipy.stats import t
+
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.ndim != 1 or sample.size < 2 or not np.isfinite(sample).all():
+        raise ValueError(f"an interval of a mean needs at least two finite values, got {sample.tolist()}")
+    half = float(t.ppf((1 + LEVEL) / 2, sample.size - 1) * sample.std(ddof=1) / math.sqrt(sample.size))
+    mean = float(sample.mean())
+    return Estimate(mean, mean - half, mean + half, int(sample.size))
+
+
 def wilson(successes: int, n: int) -> Estimate:
     """Share ``successes / n`` with its 95 % Wilson score interval (Wilson 1927). ValueError for impossible counts."""
     if n <= 0 or not 0 <= successes <= n:

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 RunState = Literal["running", "succeeded", "gate_failed", "failed"]
 StepState = Literal["pending", "running", "succeeded", "failed", "gate_failed", "interrupted", "skipped"]
+ALL_SECTIONS = (
+    "pipeline", "sources", "corpus", "training", "clips", "metrics", "gates", "registry", "record", "next",
+)  # fmt: skip
 ClipKind = Literal["generated", "untrained", "codec", "real", "served"]
 
 
@@ -258,8 +261,19 @@ class Command:
 
 
 @dataclass(frozen=True)
+class PageLink:
+    """A page that a step made of its result; `href` is relative to the run's page."""
+
+    label: str
+    href: str
+
+
+@dataclass(frozen=True)
 class RunPage:
-    """Everything the page of a run shows. What a run did not reach is None or empty, and the page says so."""
+    """Everything the page of a run shows. What a run did not reach is None or empty, and the page says so.
+
+    `pipeline` is what the run is one of, for people; `sections` are those that such a run can fill.
+    """
 
     run_name: str
     state: RunState
@@ -289,3 +303,6 @@ class RunPage:
     run_record: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] | str = ""
     commands: Sequence[Command] = ()
+    pipeline: str = "life cycle"
+    sections: Sequence[str] = ALL_SECTIONS
+    pages: Sequence[PageLink] = ()

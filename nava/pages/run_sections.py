@@ -121,8 +121,8 @@ def headline(page: RunPage) -> str:
     if page.state == "succeeded":
         version = page.model_version
         if version and "champion" in version.aliases:
-            return f"The whole life cycle is done{took}: {version.name} version {version.version} is the champion."
-        return f"The whole life cycle is done{took}."
+            return f"The whole {page.pipeline} is done{took}: {version.name} version {version.version} is the champion."
+        return f"The whole {page.pipeline} is done{took}."
     step = f" at step “{page.failure.step}”" if page.failure else ""
     if page.state == "gate_failed":
         return f"A gate said no{step}{took}. Nothing behind it was run or promoted."

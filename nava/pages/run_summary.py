@@ -28,7 +28,8 @@ def run_summary(page: RunPage) -> dict[str, Any]:
      "gates": [{"gate", "passed", "failed_rules": [{"rule", "observed", "expected", "offending"}]}],
      "model_version": null | {"name", "version", "aliases", "package_sha256", "signature_verified"},
      "promotion": null | {"alias", "from_version", "to_version", "entry_sha256"},
-     "clips": ["runs/demo/..."]}                       # generated MP4s, relative to the repository
+     "clips": ["runs/demo/..."],                       # generated MP4s, relative to the repository
+     "pages": [{"label", "href"}]}                     # that steps made of their results, relative to the run's folder
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -61,6 +62,7 @@ def run_summary(page: RunPage) -> dict[str, Any]:
         ),
         "promotion": _pick(page.promotion, "alias", "from_version", "to_version", "entry_sha256"),
         "clips": [clip.name for clip in page.clips if clip.name and clip.kind == "generated"],
+        "pages": [_pick(link, "label", "href") for link in page.pages],
     }
 
 

@@ -98,3 +98,12 @@ def test_a_source_given_as_a_setting_is_looked_at_first(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         run_locally(RunRequest(workspace=str(tmp_path), overrides=[f"source.uri={tmp_path}/nowhere"]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_pipeline_is_recorded_as_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[str] = []
+    runs_as(monkeypatch, lambda store, run_id: planned.extend(step.name for step in store.steps(run_id)))
+    request = RunRequest(workspace=str(tmp_path), pipeline="ablation")
+    assert run_locally(request) == 1, "unfinished"
+    assert record(request, tmp_path / "demo").pipeline == "ablation"
+    assert planned[-1] == "compare"

@@ -9,7 +9,7 @@ import pytest
 from nava.cli import run_pipeline
 from nava.console import page_facts
 from nava.console.recorded_run import RecordedRun
-from nava.console.report import SUMMARY_FILE, ending_lines
+from nava.console.report import ending_lines
 from nava.console.run_start import RunRequest, start_run
 from nava.runtime.handle import Handle
 from nava.runtime.storage import write_json
@@ -67,5 +67,5 @@ def test_serving_is_offered_for_the_champion_only(
     assert ("Ask it for a clip" in labels) is served
     assert "Versions and aliases" in labels
     summary = {"run": "demo", "state": "succeeded", "seconds": 1.0, "failure": None, "model_version": version}
-    write_json(run.run_dir / SUMMARY_FILE, summary)
+    write_json(run.run_dir / "summary.json", summary)
     assert any("serve it" in line for line in ending_lines(run.run_dir)) is served

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nava.config.ablation import VARIANTS
 from nava.console import pipeline_ir
 from nava.runtime.errors import InputError
 
@@ -48,6 +49,40 @@ def test_the_life_cycle_has_its_steps_in_order(spec: dict[str, Any]) -> None:
     assert list(steps) == STEPS
     assert steps["version"] == ["curate", "validate"], "nothing is versioned before the gate has passed"
     assert steps["promote"] == ["gate", "package", "register", "serve_check"]
+
+
+@pytest.fixture(scope="module")
+def ablation(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return pipeline_ir.compile_pipeline("ablation", tmp_path_factory.mktemp("ir") / "ablation.yaml")
+
+
+def test_the_ablation_trains_its_variants_side_by_side(ablation: dict[str, Any]) -> None:
+    steps = pipeline_ir.planned_steps(ablation)
+    variants = [f"train_{name}" for name in VARIANTS]
+    assert list(steps) == [*STEPS[:5], *variants, "compare"]
+    assert all(steps[name] == ["encode"] for name in variants)
+    assert sorted(steps["compare"]) == sorted(variants)
+
+
+def test_the_comparison_has_a_named_input_per_variant(ablation: dict[str, Any]) -> None:
+    tasks = dag(ablation)
+    given = tasks["compare"]["inputs"]["parameters"]
+    assert set(given) == {"run", *VARIANTS}
+    for name in VARIANTS:
+        producer = tasks[given[name]["taskOutputParameter"]["producerTask"]]
+        assert producer["inputs"]["parameters"]["variant"]["runtimeValue"]["constant"] == name
+
+
+def test_the_ablation_is_opened_as_what_it_is_and_promotes_nothing(ablation: dict[str, Any]) -> None:
+    pipeline = dag(ablation)["configure"]["inputs"]["parameters"]["pipeline"]
+    assert pipeline["runtimeValue"]["constant"] == "ablation"
+    assert "promotion_policy" not in ablation["root"]["inputDefinitions"]["parameters"]
+
+
+@pytest.mark.parametrize("name", pipeline_ir.PIPELINES)
+def test_pipelines_share_what_comes_before_training(name: str, tmp_path: Path) -> None:
+    steps = pipeline_ir.planned_steps(pipeline_ir.compile_pipeline(name, tmp_path / "ir.yaml"))
+    assert list(steps)[:5] == STEPS[:5]
 
 
 def test_every_parameter_of_the_form_is_typed_described_and_has_a_default(spec: dict[str, Any]) -> None:

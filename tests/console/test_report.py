@@ -8,6 +8,7 @@ import pytest
 from nava.artifacts.gate_verdict import GateVerdict, RuleResult, write_verdict
 from nava.console.report import ending_lines, write_report
 from nava.console.run_start import RunRequest, start_run
+from nava.runtime.handle import Handle
 from nava.runtime.storage import read_json
 from nava.runtime.store import Store, utc_now
 
@@ -106,3 +107,29 @@ def test_a_run_that_never_started_has_no_report(tmp_path: Path) -> None:
     write_report(tmp_path, "unknown")
     assert list(tmp_path.iterdir()) == []
     assert "before anything could be reported" in ending_lines(tmp_path)[0]
+
+
+def test_an_ablation_leaves_the_life_cycles_page_alone_and_links_the_comparison(tmp_path: Path) -> None:
+    request = RunRequest(workspace=str(tmp_path), pipeline="ablation")
+    reference = start_run(request)
+    run_dir, store = Path(reference.run_dir), Store(reference.store_url)
+    made = run_dir / "steps" / "compare" / "k" / "ablation"
+    made.mkdir(parents=True)
+    (made / "index.html").write_text("page")
+    (run_dir / "index.html").write_text("the life cycle's")
+    store.plan_steps(request.run_id, {"compare": []})
+    handle = Handle("ablation", str(made), "0" * 64, {"page": "index.html"})
+    store.update_step(request.run_id, "compare", state="succeeded", started_at=utc_now(), handle=handle.to_dict())
+    write_report(run_dir, request.run_id)
+    assert (run_dir / "index.html").read_text() == "the life cycle's"
+    page = (run_dir / "ablation.html").read_text()
+    assert "NAVA architecture ablation: demo" in page
+    assert "The whole architecture ablation is done" in page
+    assert 'href="steps/compare/k/ablation/index.html"' in page
+    assert 'id="registry"' not in page
+    summary = read_json(run_dir / "ablation.json")
+    assert summary["pages"] == [{"label": "page of compare", "href": "steps/compare/k/ablation/index.html"}]
+    lines = ending_lines(run_dir, "ablation")
+    assert any(line.startswith("page of compare: ") and line.endswith("ablation/index.html") for line in lines)
+    assert lines[-1].endswith("ablation.html")
+    assert ".venv/bin/nava pipeline run ablation" in page
