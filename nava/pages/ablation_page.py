@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nava.pages.charts import Tone, interval_axis, interval_bar, interval_scale
-from nava.pages.formats import DASH, format_number, format_seconds
+from nava.pages.formats import DASH, format_fixed, format_number, format_seconds
 from nava.pages.shell import render
 
 
@@ -102,10 +103,11 @@ def estimate_words(estimate: Mapping[str, Any]) -> tuple[str, str]:
         return DASH, "not measured"
     if estimate["ci_low"] is None:
         return format_number(estimate["value"], 4), "one seed: no interval"
-    return (
-        format_number(estimate["value"], 4),
-        f"[{format_number(estimate['ci_low'], 4)}, {format_number(estimate['ci_high'], 4)}]",
-    )
+    half = (estimate["ci_high"] - estimate["ci_low"]) / 2
+    # Two digits of the interval's half width say all there is; value and ends line up.
+    decimals = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 4
+    value, low, high = (format_fixed(estimate[name], decimals) for name in ("value", "ci_low", "ci_high"))
+    return value, f"[{low}, {high}]"
 
 
 def _difference_words(estimate: Mapping[str, Any] | None) -> tuple[str, str]:

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from nava.pages.ablation_page import render_ablation
 from nava.pages.run_page import write_run_page
 from nava.pages.verdict_page import render_verdict
 from tests.e2e.visit import PHONE, Visit, play
 from tests.pages.sample_run_page import refused_page, rich_page
+from tests.pages.test_ablation_page import SPEED, table_of
 from tests.pages.test_run_page import attacked_page
 
 # WCAG 2.2 contrast of each element that holds text, against the first opaque background behind it.
@@ -43,10 +45,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         write_run_page(folder / f"{name}.html", page)
     rules = [{"rule": "ids are unique", "passed": False, "observed": 2, "expected": 0, "offending": ["a", "b"]}]
     (folder / "verdict.html").write_text(render_verdict("validate", False, rules))
+    (folder / "ablation.html").write_text(render_ablation(table_of(), SPEED))
     return {path.stem: path for path in folder.glob("*.html")}
 
 
-@pytest.mark.parametrize("name", ["rich", "refused", "attacked", "verdict"])
+@pytest.mark.parametrize("name", ["rich", "refused", "attacked", "verdict", "ablation"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_errors_and_nothing_leaves_the_machine(browser: Any, files: dict[str, Path], name: str, scheme: str) -> None:
     with Visit(browser, files[name], color_scheme=scheme) as visit:
@@ -147,7 +150,7 @@ def test_a_command_is_copied(browser: Any, files: dict[str, Path]) -> None:
         assert visit.page.evaluate("navigator.clipboard.readText()") == "nava serve --run runs/test --port 3000"
 
 
-@pytest.mark.parametrize("name", ["rich", "refused", "attacked", "verdict"])
+@pytest.mark.parametrize("name", ["rich", "refused", "attacked", "verdict", "ablation"])
 def test_a_phone_needs_no_sideways_scrolling(browser: Any, files: dict[str, Path], name: str) -> None:
     with Visit(browser, files[name], viewport=PHONE) as visit:
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
@@ -158,7 +161,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Any, files: dict[str, Path
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["rich", "refused", "verdict"])
+@pytest.mark.parametrize("name", ["rich", "refused", "verdict", "ablation"])
 def test_text_has_enough_contrast(browser: Any, files: dict[str, Path], name: str, scheme: str) -> None:
     with Visit(browser, files[name], color_scheme=scheme) as visit:
         if name == "rich":

@@ -17,7 +17,7 @@ def table_of(half: float | None = 0.05, gap: float | None = 0.004) -> dict[str, 
     variants = {}
     for number, (name, label) in enumerate(LABELS.items()):
         figures = {
-            "video_loss": estimate(1.2345 + number, half),
+            "video_loss": estimate(1.2344 + number, half),
             "audio_loss": estimate(0.8, half),
             "synchrony_gap": estimate(gap, half),
         }
@@ -96,3 +96,9 @@ def test_what_was_not_measured_is_said() -> None:
 def test_training_clips_are_not_called_held_out() -> None:
     table = table_of() | {"split": "train"}
     assert "of training: the corpus holds none out" in render_ablation(table, SPEED)
+
+
+def test_digits_follow_the_width_of_the_interval() -> None:
+    assert estimate_words(estimate(0.00404, 0.000088)) == ("0.004040", "[0.003952, 0.004128]")
+    assert estimate_words(estimate(123.4, 25.0)) == ("123", "[98, 148]")
+    assert estimate_words(estimate(0.5, 0.0)) == ("0.5000", "[0.5000, 0.5000]")
