@@ -1,4 +1,5 @@
-"""Claim: the loader brings latents to training at 0.8 or more of the rate at which the same bytes can be read at all.
+"""Claim: the loader brings latents to training at 0.8 or more of the rate at which the same bytes can be read in the
+same order.
 
 Shards of random values at real sizes, in the page cache, so that the loader's own work shows and no disk hides it: a
 network or a disk would be slower than either side. Both sides are timed in turn, epoch by epoch, in the same run.
