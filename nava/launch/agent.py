@@ -17,10 +17,13 @@ import time
 from pathlib import Path
 
 from nava.launch.failure import RankFailure, first_failure
-from nava.launch.parent_death import die_with_parent
+from nava.launch.parent_death import die_with_parent, end_after_parent
 from nava.launch.rank import AGENT_PID
 from nava.runtime.errors import EXIT_DONE, EXIT_FAILED
 from nava.runtime.storage import write_json
+
+# Beyond the ranks' grace, to copy their last lines and report.
+_PATIENCE_S = 30.0
 
 
 def _arguments(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -96,6 +99,8 @@ def main(argv: list[str]) -> int:
     if arguments.parent is not None:
         # The agent then stops its ranks as when it is told to.
         die_with_parent(signal.SIGTERM, arguments.parent)
+        # torchrun, told to stop while it starts, was once seen to hang with its ranks dead.
+        end_after_parent(arguments.parent, arguments.grace_s + _PATIENCE_S)
     # torchrun does not flush the lines it copies.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
