@@ -46,13 +46,15 @@ def train_variant(step: Step, shards: Handle, *, variant: str) -> Handle:
         InputError: there is no such variant, a setting is wrong, or the corpus lacks a modality.
         NonFiniteLossError, TrainingStoppedError: see `nava.training.trainer`.
     """
+    from nava.runtime.code_digest import code_digest
     from nava.runtime.storage import atomic_folder, write_json
     from nava.training.estimate.parameters import count_parameters
 
     ablation, training = step.section(AblationConfig), step.section(TrainingConfig)
     model = ablation.model_of(variant, step.section(ModelConfig))
     job = _job(step, shards, training, model)
-    runs = [_Run(step, job, job.seed + number).finish() for number in range(ablation.seeds)]
+    code = code_digest("nava.training.stage")
+    runs = [_Run(step, job, job.seed + number, code).finish() for number in range(ablation.seeds)]
     folder = step.workdir / "variant"
     with atomic_folder(folder) as part:
         write_json(
@@ -120,8 +122,8 @@ class _Finished:
 class _Run:
     """The three stages of one seed."""
 
-    def __init__(self, step: Step, job: StageJob, seed: int) -> None:
-        self._step, self._job, self._seed = step, replace(job, seed=seed), seed
+    def __init__(self, step: Step, job: StageJob, seed: int, code: str) -> None:
+        self._step, self._job, self._seed, self._code = step, replace(job, seed=seed), seed, code
 
     def finish(self) -> _Finished:
         """Train what is not trained yet, and read off the figures."""
@@ -142,7 +144,6 @@ class _Run:
         """The result folder of a stage; its checkpoints go when it is done, for there are many stages."""
         import shutil
 
-        from nava.runtime.code_digest import code_digest
         from nava.runtime.hashing import sha256_json
         from nava.training.run_folder import CHECKPOINTS, RESULT_FOLDER
         from nava.training.stage import run_stage
@@ -150,7 +151,7 @@ class _Run:
         job = replace(self._job, stage=stage, previous=previous, progress=self._progress)
         if previous is not None:
             job = replace(job, inputs={**job.inputs, "previous": previous.parent.name})
-        key = sha256_json({"config": job.config_hash, "code": code_digest("nava.training.stage")})[:KEY_DIGITS]
+        key = sha256_json({"config": job.config_hash, "code": self._code})[:KEY_DIGITS]
         folder = self._step.run_dir / STAGES_FOLDER / key
         if (folder / RESULT_FOLDER).is_dir():
             self._step.log(f"seed {self._seed}, stage {stage}: unchanged, reused from {folder}")

@@ -12,6 +12,7 @@ import pytest
 
 import nava.training.stage
 from nava.config.ablation import VARIANTS
+from nava.config.training import TrainingConfig
 from nava.runtime.errors import InputError
 from nava.runtime.handle import Handle
 from nava.runtime.step import Step
@@ -57,10 +58,18 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
 SHARDS = Handle("latent_shards", "/nowhere", "a" * 64)
 
 
+def _short_training(**changes: object) -> TrainingConfig:
+    """One step in stages 1 and 3, and in stage 2 as many as it takes to be killed after a checkpoint."""
+    training = tiny_training(validation_sigmas=[0.2, 0.8], **changes)
+    for stage, steps in zip(training.stages(), (1, 4, 1), strict=True):
+        stage.steps = steps
+    return training
+
+
 def a_step(run_dir: Path, name: str = "first", seeds: int = 2, **training: object) -> Step:
     sections = {
         "ablation": {"seeds": seeds, "hal_only_layers": 2, "ufl_only_layers": 2},
-        "training": dataclasses.asdict(tiny_training(**training)),
+        "training": dataclasses.asdict(_short_training(**training)),
         "model": json.loads(json.dumps(dataclasses.asdict(TINY_MODEL))) | {"num_trimodal_layers": 2},
         "diffusion": {},
         "loader": {},
@@ -86,7 +95,7 @@ def test_each_seed_goes_through_all_stages(stages: Stages, tmp_path: Path) -> No
     assert result["runs"][0]["video_loss"] != result["runs"][1]["video_loss"]
     assert result["runs"][0]["split"] == {"av": "heldout", "audio": "heldout"}
     gaps = result["runs"][0]["synchrony_gap_by_sigma"]
-    assert result["runs"][0]["synchrony_gap"] == pytest.approx(sum(gaps.values()) / 3)
+    assert result["runs"][0]["synchrony_gap"] == pytest.approx(sum(gaps.values()) / 2)
     assert all(seconds > 0 for seconds in handle.meta["seconds_per_step"])
     assert list(tmp_path.rglob("checkpoints")) == [], "finished stages keep no checkpoints"
 
@@ -125,15 +134,10 @@ def test_other_settings_or_shards_are_trained_anew(stages: Stages, tmp_path: Pat
 
 
 def test_what_variants_share_is_the_same_for_all(stages: Stages, tmp_path: Path) -> None:
-    steps = (a_step(tmp_path, name, seeds=1, **_one_step_each()) for name in VARIANTS)
+    steps = (a_step(tmp_path, name, seeds=1) for name in VARIANTS)
     found = [result_of(train_variant(step, SHARDS, variant=step.workdir.name))["shared"] for step in steps]
     assert all(shared == found[0] for shared in found)
     assert len(stages.trained) == 3 * len(VARIANTS)
-
-
-def _one_step_each() -> dict[str, object]:
-    training = tiny_training()
-    return {f"stage{number}": dataclasses.replace(stage, steps=1) for number, stage in enumerate(training.stages(), 1)}
 
 
 def test_wrong_input_is_refused_before_training(stages: Stages, tmp_path: Path) -> None:
