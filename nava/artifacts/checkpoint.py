@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nava.runtime.errors import NavaError
 from nava.runtime.hashing import sha256_file, sha256_json
@@ -18,6 +18,7 @@ from nava.runtime.storage import read_json, write_json
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
+Place = TypeVar("Place", Path, str)
 # Of the manifest itself, in it.
 _CHECKSUM = "checksum"
 _PREFIX = "step-"
@@ -38,7 +39,7 @@ class CheckpointManifest:
 
     Attributes:
         stage: the training stage, 1 to 3.
-        step: optimizer steps done in the stage; also the data cursor, since batches are a function of the step.
+        step: optimizer steps done in the stage.
         samples: clips seen in the stage.
         config_hash: hash of everything that decides the result; a checkpoint of another configuration is not resumed.
         rng: what the random draws of the next steps derive from.
@@ -88,9 +89,14 @@ def part_of(root: Path, step: int) -> Path:
     return root / f"{_PART_PREFIX}{step:08d}"
 
 
+def checkpoint_name(step: int) -> str:
+    """The folder of the checkpoint of a step."""
+    return f"{_PREFIX}{step:08d}"
+
+
 def publish(part: Path, manifest: CheckpointManifest) -> Path:
     """Give a sealed folder its name beside it; what had that name is removed."""
-    target = part.with_name(f"{_PREFIX}{manifest.step:08d}")
+    target = part.with_name(checkpoint_name(manifest.step))
     if target.exists():
         shutil.rmtree(target)
     part.rename(target)
@@ -109,14 +115,16 @@ def prune(root: Path, keep_last: int, keep_best: int = 0) -> None:
     folders = complete_folders(root)
     if len(folders) <= max(1, keep_last):
         return
-    kept = set(folders[: max(1, keep_last)])
-    if keep_best:
-        losses = {folder: _validation_loss(folder) for folder in folders}
-        judged = [folder for folder in folders if losses[folder] is not None]
-        kept |= set(sorted(judged, key=lambda folder: (losses[folder], folder))[:keep_best])
-    for old in folders:
-        if old not in kept:
-            shutil.rmtree(old)
+    losses = {folder: _validation_loss(folder) if keep_best else None for folder in folders}
+    for old in set(folders) - kept_checkpoints(losses, keep_last, keep_best):
+        shutil.rmtree(old)
+
+
+def kept_checkpoints(losses: Mapping[Place, float | None], keep_last: int, keep_best: int) -> set[Place]:
+    """Which checkpoints stay, of all there are with their validation losses: see `prune`. Names sort by their step."""
+    kept = set(sorted(losses, reverse=True)[: max(1, keep_last)])
+    judged = [(loss, place) for place, loss in losses.items() if loss is not None]
+    return kept | {place for _, place in sorted(judged)[:keep_best]}
 
 
 def record_file(path: Path) -> FileRecord:
@@ -186,14 +194,25 @@ def verify(folder: Path, share: int = 0, shares: int = 1) -> CheckpointManifest:
     """
     manifest = read_manifest(folder)
     for name, record in sorted(manifest.files.items())[share::shares]:
-        path = folder / name
-        if not path.is_file():
-            raise CheckpointDamagedError(f"file {name} is missing")
-        if path.stat().st_size != record.size_bytes:
-            raise CheckpointDamagedError(f"file {name} has {path.stat().st_size} bytes instead of {record.size_bytes}")
-        if sha256_file(path) != record.sha256:
-            raise CheckpointDamagedError(f"file {name} is not what was written (its sha256 differs)")
+        try:
+            _verify_file(folder / name, name, record)
+        except OSError as error:
+            raise CheckpointDamagedError(f"file {name} cannot be read ({error})") from error
     return manifest
+
+
+def _verify_file(path: Path, name: str, record: FileRecord) -> None:
+    if not path.is_file():
+        raise CheckpointDamagedError(f"file {name} is missing")
+    if path.stat().st_size != record.size_bytes:
+        raise CheckpointDamagedError(f"file {name} has {path.stat().st_size} bytes instead of {record.size_bytes}")
+    if sha256_file(path) != record.sha256:
+        raise CheckpointDamagedError(f"file {name} is not what was written (its sha256 differs)")
+
+
+def reject(folder: Path) -> None:
+    """Put a checkpoint that must not be used aside: it neither counts as the newest nor is taken for a result."""
+    folder.rename(folder.with_name(f".rejected-{folder.name}-{uuid.uuid4().hex[:8]}"))
 
 
 def read_manifest(folder: Path) -> CheckpointManifest:
@@ -214,7 +233,7 @@ def read_manifest(folder: Path) -> CheckpointManifest:
             raise CheckpointDamagedError(f"{MANIFEST_FILE} is not what was written (its checksum differs)")
         value["files"] = {_checked_name(name): FileRecord(**record) for name, record in value["files"].items()}
         return CheckpointManifest(**value)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointDamagedError(f"{MANIFEST_FILE} cannot be read ({error})") from error
 
 

@@ -12,8 +12,8 @@ SPIKE_POLICIES = ("off", "skip", "rewind", "stop")
 class GuardConfig:
     """When training acts by itself. A loss or a gradient that is not finite always stops it, before anything is saved.
 
-    A step is a spike when its loss is above the median of the last `spike_window` steps by more than `spike_factor`
-    times their median absolute deviation, and so is its gradient's norm.
+    A step is a spike when its loss is above the median of the last `spike_window` steps of its kind, with video or
+    without, by more than `spike_factor` times their median absolute deviation.
     """
 
     # "off"; "skip" leaves the update out; "rewind" also goes back to the newest checkpoint and leaves out the
@@ -21,7 +21,7 @@ class GuardConfig:
     spike_policy: str = "off"
     spike_factor: float = 12.0
     spike_window: int = 50
-    # So many skips or rewinds within a stage, then it stops.
+    # So many skips or rewinds, then it stops; a run that is taken up again counts anew.
     max_spikes: int = 5
     # A collective operation that takes longer ends the process with an error instead of waiting for ever.
     collective_timeout_s: float = field(default=1800.0, metadata=NOT_IDENTITY)

@@ -1,9 +1,8 @@
-"""Checkpoints in a bucket: what is written here goes there too, and comes from there where this disk is new."""
+"""Checkpoints in a bucket: what is complete here goes there too, and comes from there where this disk is new."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,91 +12,105 @@ from nava.artifacts.checkpoint import (
     MANIFEST_FILE,
     CheckpointDamagedError,
     CheckpointManifest,
-    complete_folders,
+    kept_checkpoints,
     part_of,
     publish,
     read_manifest,
+    verify,
 )
+
+_PREFIX = "step-"
 
 
 class BucketMirror:
-    """Copies of a stage's checkpoints under an address; one is there once its manifest is.
+    """Copies of a stage's checkpoints under an address of their own; one is there once its manifest is.
+
+    The first process alone sends and fetches: it sees all files, and nobody waits for it while training.
 
     Args:
-        address: a folder in a bucket, ``s3://bucket/prefix``.
+        address: a folder in a bucket, ``s3://bucket/prefix``, which runs may share.
+        name: of the stage and its configuration, the folder in there.
         root: the folder of the checkpoints here.
     """
 
-    def __init__(self, address: str, root: Path) -> None:
+    def __init__(self, address: str, name: str, root: Path) -> None:
         from fsspec.core import url_to_fs
 
-        self._address, self._root = address.rstrip("/"), root
-        with store_errors(address):
+        self._address, self._root = f"{address.rstrip('/')}/{name}", root
+        with store_errors(self._address):
             self._files, self._prefix = url_to_fs(self._address)
 
-    def upload(self, path: Path, step: int) -> None:
-        """Send a file of the checkpoint of a step."""
-        with store_errors(self._address):
-            self._files.put_file(str(path), f"{self._prefix}/step-{step:08d}/{path.name}")
+    def send(self, folder: Path, keep_last: int, keep_best: int) -> None:
+        """Send a complete checkpoint, its manifest last, and remove those there that are not to stay.
 
-    def complete(self, folder: Path, manifest: CheckpointManifest) -> None:
-        """Send what is not there yet, the manifest last."""
+        Raises:
+            InputError: the store refuses.
+        """
         there = f"{self._prefix}/{folder.name}"
         with store_errors(self._address):
-            self._files.invalidate_cache()
-            sent = {entry.rpartition("/")[2] for entry in self._listed(there)}
-            for name in (*sorted(set(manifest.files) - sent), MANIFEST_FILE):
+            # An older save of that step does not count while its files are replaced.
+            with suppress(FileNotFoundError):
+                self._files.rm_file(f"{there}/{MANIFEST_FILE}")
+            for name in (*sorted(read_manifest(folder).files), MANIFEST_FILE):
                 self._files.put_file(str(folder / name), f"{there}/{name}")
+            self._prune(keep_last, keep_best)
 
-    def prune(self, kept: set[str]) -> None:
-        """Remove the checkpoints that are not kept; the manifest of each first."""
-        with store_errors(self._address):
-            for there in self._checkpoints():
-                if there.rpartition("/")[2] not in kept:
-                    with suppress(FileNotFoundError):
-                        self._files.rm_file(f"{there}/{MANIFEST_FILE}")
-                    self._files.rm(there, recursive=True)
+    def fetch_newer(self, than_step: int) -> str | None:
+        """Bring the newest checkpoint whose every file is what was written here, if it is newer than a step.
 
-    def fetch_newest(self, config_hash: str, log: Callable[[str], None]) -> None:
-        """Bring the newest complete checkpoint of a configuration here if this disk has none as new."""
-        here = {folder.name for folder in complete_folders(self._root)}
+        Returns:
+            The name of its folder, or None.
+
+        Raises:
+            InputError: the store cannot be read.
+        """
         with store_errors(self._address):
             for there in self._checkpoints():
                 name = there.rpartition("/")[2]
-                if name in here:
-                    return
-                if self._fetch(there, name, config_hash):
-                    log(f"checkpoint {name} was fetched from {self._address}")
-                    return
+                step = int(name.removeprefix(_PREFIX))
+                if step <= than_step:
+                    return None
+                part = part_of(self._root, step)
+                shutil.rmtree(part, ignore_errors=True)
+                part.mkdir(parents=True)
+                try:
+                    publish(part, self._fetched(there, part))
+                    return name
+                except (FileNotFoundError, CheckpointDamagedError):
+                    # A save that was cut off has no manifest; what is damaged there stays there.
+                    shutil.rmtree(part)
+        return None
 
-    def _fetch(self, there: str, name: str, config_hash: str) -> bool:
-        part = part_of(self._root, int(name.removeprefix("step-")))
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        try:
-            self._files.get_file(f"{there}/{MANIFEST_FILE}", str(part / MANIFEST_FILE))
-            manifest = read_manifest(part)
-        except (FileNotFoundError, CheckpointDamagedError):
-            # A save that was cut off has no manifest.
-            shutil.rmtree(part)
-            return False
-        if manifest.config_hash != config_hash:
-            shutil.rmtree(part)
-            return False
-        for file in manifest.files:
+    def _fetched(self, there: str, part: Path) -> CheckpointManifest:
+        self._files.get_file(f"{there}/{MANIFEST_FILE}", str(part / MANIFEST_FILE))
+        for file in read_manifest(part).files:
             (part / file).parent.mkdir(parents=True, exist_ok=True)
             self._files.get_file(f"{there}/{file}", str(part / file))
-        publish(part, manifest)
-        return True
+        return verify(part)
+
+    def _prune(self, keep_last: int, keep_best: int) -> None:
+        """By the manifests that are there; a folder without one is of a save that was cut off."""
+        losses: dict[str, float | None] = {}
+        for there in self._checkpoints():
+            local = self._root / ".part-manifest"
+            try:
+                local.mkdir(exist_ok=True)
+                self._files.get_file(f"{there}/{MANIFEST_FILE}", str(local / MANIFEST_FILE))
+                losses[there] = read_manifest(local).validation_loss
+            except (FileNotFoundError, CheckpointDamagedError):
+                continue
+            finally:
+                shutil.rmtree(local, ignore_errors=True)
+        for there in set(losses) - kept_checkpoints(losses, keep_last, keep_best):
+            self._files.rm_file(f"{there}/{MANIFEST_FILE}")
+            self._files.rm(there, recursive=True)
 
     def _checkpoints(self) -> list[str]:
         """Paths of the folders of checkpoints, newest first."""
         self._files.invalidate_cache()
-        found = [entry.rstrip("/") for entry in self._listed(self._prefix)]
-        return sorted((entry for entry in found if entry.rpartition("/")[2].startswith("step-")), reverse=True)
-
-    def _listed(self, path: str) -> list[Any]:
         try:
-            return list(self._files.ls(path, detail=False))
+            found: list[Any] = list(self._files.ls(self._prefix, detail=False))
         except FileNotFoundError:
             return []
+        paths = [str(entry).rstrip("/") for entry in found]
+        return sorted((path for path in paths if path.rpartition("/")[2].startswith(_PREFIX)), reverse=True)

@@ -7,6 +7,7 @@ process writes the manifest and gives the folder its name: until then the checkp
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,13 +23,14 @@ from nava.artifacts.checkpoint import (
     prune,
     publish,
     record_file,
+    reject,
     remove_parts,
     seal,
     verify,
 )
 from nava.config.training import TrainingConfig
 from nava.runtime.errors import NavaError
-from nava.runtime.storage import read_json, write_json
+from nava.runtime.storage import read_json
 from nava.training.bucket_mirror import BucketMirror
 from nava.training.sharded_state import ShardedState
 from nava.training.state_file import Snapshot, state_file
@@ -59,7 +61,8 @@ class Checkpoints:
         self._root, self._config, self._hash, self._world, self._log = root, config, config_hash, world, log
         self._writer = ThreadPoolExecutor(1, "nava-checkpoint")
         self._running: Future[None] | None = None
-        self._mirror = BucketMirror(config.checkpoint_uri, root) if config.checkpoint_uri else None
+        mirrored = config.checkpoint_uri and world.leads
+        self._mirror = BucketMirror(config.checkpoint_uri, config_hash[:16], root) if mirrored else None
 
     def latest(self) -> Path | None:
         """The newest checkpoint whose every file is what was written, or None; all processes ask together.
@@ -70,8 +73,16 @@ class Checkpoints:
         if self._world.leads:
             self._root.mkdir(parents=True, exist_ok=True)
             remove_parts(self._root)
-            if self._mirror:
-                self._mirror.fetch_newest(self._hash, self._log)
+        found = self._newest_here()
+        fetched = None
+        if self._mirror:
+            step = int(found.name.rpartition("-")[2]) if found else -1
+            if (fetched := self._mirror.fetch_newer(step)) is not None:
+                self._log(f"checkpoint {fetched} was fetched from {self._config.checkpoint_uri}")
+        name = self._world.from_leader(fetched)
+        return self._root / str(name) if name else found
+
+    def _newest_here(self) -> Path | None:
         found = self._world.from_leader([folder.name for folder in complete_folders(self._root)])
         assert isinstance(found, list)
         for name in found:
@@ -79,6 +90,9 @@ class Checkpoints:
             if self._world.all_agree(not reason):
                 return self._root / name
             self._log(f"warning: checkpoint {name} is not used: {reason or 'another process found it damaged'}")
+            if self._world.leads:
+                reject(self._root / name)
+            self._world.barrier()
         return None
 
     def _fault(self, folder: Path) -> str:
@@ -134,18 +148,16 @@ class Checkpoints:
     def _write(self, snapshot: Snapshot, part: Path, manifest: CheckpointManifest) -> None:
         path = state_file(part, self._world.rank)
         snapshot.write(path)
-        record = record_file(path)
-        if self._mirror:
-            self._mirror.upload(path, manifest.step)
-        write_json(path.with_name(path.name + _RECORD_SUFFIX), asdict(record))
+        _put_record(path, record_file(path))
         if self._world.leads:
-            sealed = seal(part, manifest, self._collected(part))
-            target = publish(part, sealed)
+            target = publish(part, seal(part, manifest, self._collected(part)))
+            kept = (self._config.keep_checkpoints, self._config.keep_best_checkpoints)
+            prune(self._root, *kept)
             if self._mirror:
-                self._mirror.complete(target, sealed)
-            prune(self._root, self._config.keep_checkpoints, self._config.keep_best_checkpoints)
-            if self._mirror:
-                self._mirror.prune({folder.name for folder in complete_folders(self._root)})
+                try:
+                    self._mirror.send(target, *kept)
+                except NavaError as error:
+                    self._log(f"warning: checkpoint {target.name} is complete here, but not in the bucket: {error}")
 
     def _collected(self, part: Path) -> dict[str, FileRecord]:
         """The records of all processes' files, once they are there; they are removed."""
@@ -161,3 +173,11 @@ class Checkpoints:
             known[path.name] = FileRecord(**read_json(record))
             record.unlink()
         return known
+
+
+def _put_record(path: Path, record: FileRecord) -> None:
+    """Say that a file is written. It is there whole or not at all; the first process may take it away at once."""
+    target = path.with_name(path.name + _RECORD_SUFFIX)
+    part = target.with_name(f".{target.name}")
+    part.write_text(json.dumps(asdict(record)))
+    part.replace(target)

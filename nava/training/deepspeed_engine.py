@@ -19,7 +19,7 @@ from nava.config.training import TrainingConfig
 from nava.runtime.errors import InputError
 from nava.training.engine import Engine, adam_w, whole_parameters
 from nava.training.sharded_state import Partition, Piece, ShardedState
-from nava.training.world import World
+from nava.training.world import World, limit_waiting
 
 # Elements per reduction bucket: DeepSpeed's default of 5e8 would set aside 2 GB for a model of a million parameters.
 _LARGEST_BUCKET, _LEAST_BUCKET = 500_000_000, 2_000_000
@@ -42,6 +42,7 @@ class DeepSpeedEngine(Engine):
             config=_deepspeed_config(config, self._accumulation, elements),
             dist_init_required=False,
         )
+        limit_waiting(config.guard.collective_timeout_s)
         self.model = self._engine
         self._module = model
         self._rank, self._size = world.rank, world.size

@@ -77,12 +77,13 @@ class ShardedState:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """The model computes with the averaged weights inside, and with its own ones, to the bit, after."""
+        """The model computes with the averaged weights inside, and with its own ones, to the bit, after.
+
+        After an error they stay: to change them takes all processes, and the others know nothing of it.
+        """
         self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
+        yield
+        self._swap()
 
     @torch.no_grad()
     def _swap(self) -> None:

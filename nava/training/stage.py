@@ -10,7 +10,7 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nava.artifacts.checkpoint import CheckpointDamagedError, CheckpointManifest, complete_folders, seal, verify
+from nava.artifacts.checkpoint import CheckpointDamagedError, CheckpointManifest, checkpoint_name, seal, verify
 from nava.config.composition import identity_values
 from nava.config.diffusion import DiffusionConfig
 from nava.config.loader import LoaderConfig
@@ -333,7 +333,7 @@ def _write_result(
     manifest = CheckpointManifest(
         job.stage, trainer.done, trainer.curves[-1].samples, job.config_hash, {"seed": job.seed, "next_step": 0}
     )
-    files = StateFiles(complete_folders(job.workdir / CHECKPOINTS)[0])
+    files = StateFiles(job.workdir / CHECKPOINTS / checkpoint_name(trainer.done))
     with atomic_folder(job.workdir / RESULT_FOLDER) as part:
         if job.training.lora.rank:
             _write_adapted(job, files, shapes, part)

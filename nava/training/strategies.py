@@ -69,7 +69,7 @@ def strategy_of(task: Task) -> TaskStrategy:
 def _voices(batch: MicroBatch) -> tuple[Tensor | None, Tensor | None]:
     """Voices and their slots, without those of samples whose text is dropped.
 
-    A dropped voice is an unknown one, a replaced one that of the next span of the micro-batch.
+    A dropped voice is an unknown one, a replaced one that of the span before it in the micro-batch.
     """
     latents = batch.latents
     if latents.voice_SE is None or latents.voice_slot_S is None:

@@ -167,7 +167,8 @@ class StageTrainer:
             # All processes stop after the same step, whichever of them was told.
             stopping = self.world.any_says(stop.requested)
             last = self.done == self.steps
-            loss = self._validated(last)
+            # Told to stop, saving comes first: how long the process is left alone is not up to it.
+            loss = None if stopping and not last else self._validated(last)
             if last or stopping or self.done % self.config.checkpoint_every_steps == 0:
                 self.save(loss, wait=last or stopping)
             if not stopping:

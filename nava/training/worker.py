@@ -13,7 +13,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,13 @@ def train(job: TrainingJob, progress: ReportRows, log: Callable[[str], None]) ->
             result = run_stage(stage_job(job, progress, log))
     except Exception as error:
         told = explained(error)
-        if told is not error:
-            (folder / ERROR_FILE.format(rank=rank)).write_text(traceback.format_exc())
-        if rank == 0:
-            state = STOPPED if isinstance(error, TrainingStoppedError) else FAILED
-            write_state(folder, state, error=str(told), exit_code=told.exit_code)
+        # What cannot be written, on a full disk for one, must not hide why.
+        with suppress(OSError):
+            if told is not error:
+                (folder / ERROR_FILE.format(rank=rank)).write_text(traceback.format_exc())
+            if rank == 0:
+                state = STOPPED if isinstance(error, TrainingStoppedError) else FAILED
+                write_state(folder, state, error=str(told), exit_code=told.exit_code)
         raise told from error
     if rank == 0:
         write_state(folder, FINISHED, error="", exit_code=0)
@@ -172,7 +174,11 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     # What a collective that failed left behind may hang when the interpreter cleans up.
-    code = main(sys.argv[1:])
+    try:
+        code = main(sys.argv[1:])
+    except BaseException:
+        traceback.print_exc()
+        code = 1
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -145,6 +145,13 @@ class World:
         return sent.cpu()
 
 
+def limit_waiting(timeout_s: float) -> None:
+    """Let every group of processes give up after this time: groups are made with a limit of torch's own (30 min)."""
+    if dist.is_initialized():
+        for group in dist.distributed_c10d._world.pg_map:
+            dist.distributed_c10d._set_pg_timeout(timedelta(seconds=timeout_s), group)
+
+
 def join_world(config: TrainingConfig) -> World:
     """Meet the other processes that `torchrun` started; without it this process is alone.
 

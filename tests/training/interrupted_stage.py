@@ -17,7 +17,8 @@ from tests.training.latents_in_memory import DIFFUSION, TINY_MODEL, LatentsInMem
 
 
 def stage_job(workdir: Path, engine: str, progress: object = lambda rows, total, label: rows) -> StageJob:
-    training = tiny_training(engine=engine, checkpoint_every_steps=2)
+    # Saves are waited for, so that a signal after a step finds those of earlier steps complete.
+    training = tiny_training(engine=engine, checkpoint_every_steps=2, checkpoint_async=False)
     return StageJob(
         stage=2,
         seed=9,

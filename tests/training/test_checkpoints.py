@@ -92,7 +92,8 @@ def test_a_new_machine_goes_on_from_the_bucket(trained: Path, tmp_path: Path) ->
     training = replace(job.training, checkpoint_uri=bucket, keep_checkpoints=1)
     run_stage(replace(job, training=training))
     files = fsspec.filesystem("memory")
-    [kept] = files.ls(bucket, detail=False)
+    [stage] = files.ls(bucket, detail=False)
+    [kept] = files.ls(stage, detail=False)
     assert kept.endswith("step-00000006")
     assert sorted(path.rpartition("/")[2] for path in files.ls(kept, detail=False)) == sorted(FILES)
     said: list[str] = []
@@ -108,20 +109,63 @@ def test_a_new_machine_goes_on_from_the_bucket(trained: Path, tmp_path: Path) ->
     assert not [line for line in said if "fetched" in line]
 
 
+def test_a_damaged_checkpoint_in_the_bucket_is_passed_over_and_another_stage_is_left_alone(tmp_path: Path) -> None:
+    import fsspec
+
+    bucket, files = f"memory://bucket/{tmp_path.name}", fsspec.filesystem("memory")
+    job = stage_job(tmp_path / "first", "plain")
+    training = replace(job.training, checkpoint_uri=bucket)
+    run_stage(replace(job, training=training))
+    other = replace(stage_job(tmp_path / "other", "plain"), training=training, seed=10)
+    run_stage(other)
+    stages = files.ls(bucket, detail=False)
+    assert [len(files.ls(stage, detail=False)) for stage in stages] == [2, 2]
+    own = next(stage for stage in stages if stage.endswith(replace(job, training=training).config_hash[:16]))
+    files.pipe_file(f"{own}/step-00000006/loader.json", b"{}")
+    said: list[str] = []
+    run_stage(replace(stage_job(tmp_path / "second", "plain"), training=training, log=said.append))
+    assert any("step-00000004 was fetched from" in line for line in said)
+    assert "stage 2: goes on after step 4 of 6" in said
+    # Mended by the run that went on.
+    assert files.cat_file(f"{own}/step-00000006/loader.json") != b"{}"
+
+
+def test_a_bucket_that_is_out_of_reach_costs_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, said = stage_job(tmp_path, "plain"), []
+    training = replace(job.training, checkpoint_uri=f"memory://bucket/{tmp_path.name}")
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.put_file", _full)
+    run_stage(replace(job, training=training, log=said.append))
+    assert any("step-00000006 is complete here, but not in the bucket" in line for line in said)
+
+
+def test_rejected_checkpoints_do_not_push_out_new_ones(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "checkpoints", tmp_path / "checkpoints")
+    for folder in (tmp_path / "checkpoints").iterdir():
+        flip_a_bit(folder / "state-00000.safetensors")
+    job = stage_job(tmp_path, "plain")
+    run_stage(replace(job, training=replace(job.training, checkpoint_every_steps=3)))
+    left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert [name for name in left if name.startswith("step-")] == ["step-00000003", "step-00000006"]
+    assert sum(name.startswith(".rejected-step-") for name in left) == 2
+
+
 HANGING = """
 import sys, time, torch, torch.distributed as dist
 from nava.runtime.errors import NavaError
-from nava.training.world import collective_errors, join_world
+from nava.training.world import collective_errors, join_world, limit_waiting
 from tests.training.latents_in_memory import tiny_training
 config = tiny_training(engine="deepspeed", micro_batches_per_step=2)
 config.guard.collective_timeout_s = 3.0
 world = join_world(config)
 world.barrier()
-if world.rank == 1:
-    time.sleep(600)
 try:
     with collective_errors(world, 3.0):
-        world.gathered(torch.ones(1))
+        # As DeepSpeed makes its groups.
+        group = dist.new_group([0, 1])
+        limit_waiting(3.0)
+        if world.rank == 1:
+            time.sleep(600)
+        dist.all_reduce(torch.ones(1), group=group)
 except NavaError as error:
     sys.exit(f"nava: {error}")
 """
