@@ -36,6 +36,8 @@ class DeepSpeedEngine(Engine):
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
         self._optimizer = adam_w(config, model)
         elements = sum(parameter.numel() for parameter in model.parameters())
+        # ZeRO 3 puts a function of its own in its place, which rounds otherwise in bfloat16.
+        self._linear = nn.functional.linear
         self._engine, *_ = deepspeed.initialize(
             model=model,
             optimizer=self._optimizer,
@@ -88,6 +90,7 @@ class DeepSpeedEngine(Engine):
     def close(self) -> None:
         """See `Engine.close`. The process group stays: DeepSpeed remembers groups made in it for the whole process."""
         self._engine.destroy()
+        nn.functional.linear = self._linear
 
     def _partitions(self) -> list[Partition]:
         if self._stage == 0:

@@ -91,3 +91,14 @@ def test_an_infinite_gradient_is_reported() -> None:
     engine = PlainEngine(CONFIG, model)
     norm = engine.update(iter([model.trunk.weight.sum() * float("inf")]), 1e-3)
     assert not torch.isfinite(torch.tensor(norm))
+
+
+def test_a_closed_engine_leaves_the_functions_of_pytorch_as_they_were() -> None:
+    """DeepSpeed's ZeRO 3 replaces `linear` for the whole process: what runs after it would round otherwise in bf16."""
+    linear = nn.functional.linear
+    config = replace(CONFIG, engine="deepspeed", zero_stage=3)
+    engine = create_engine(config, TwoHeads(), join_world(config))
+    assert nn.functional.linear is not linear
+    train(engine, 0, 1)
+    engine.close()
+    assert nn.functional.linear is linear
