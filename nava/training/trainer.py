@@ -202,7 +202,7 @@ class StageTrainer:
         sampled = self._batches.loader.next_step()
         micro_batches = self._taken(len(sampled) // self.world.data_size, clock)
         # Training draws from generators of its own; this covers whatever a model might draw from the global one.
-        torch.manual_seed(derived_seed(self.seed, self.stage, "global", step))
+        torch.manual_seed(derived_seed(self.seed, self.stage, "global", self.world.data_rank, step))
         limit = spike_threshold(
             self.config.guard, self.curves, with_video=any(batch.task.modality == "av" for batch in sampled)
         )
