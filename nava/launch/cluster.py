@@ -12,9 +12,9 @@ from nava.launch.command import LaunchFailedError, LaunchStoppedError, TrainingC
 from nava.launch.job_state import FAILED, RUNNING, SUSPENDED, JobState, failure, job_state
 from nava.launch.pod_logs import PodLogs
 from nava.launch.schema import check_train_job
-from nava.launch.stop_request import StopRequest, stop_on_sigterm
 from nava.launch.train_job import KEY_ANNOTATION, pod_grace_period_s, train_job
 from nava.runtime.errors import InputError, NavaError
+from nava.runtime.stop_request import StopRequest, stop_on_sigterm
 
 T = TypeVar("T")
 _LOOK_S = 0.2

@@ -19,8 +19,8 @@ from nava.launch.command import (
     job_name,
 )
 from nava.launch.failure import RankFailure, earliest
-from nava.launch.stop_request import StopRequest, stop_on_sigterm
 from nava.runtime.errors import EXIT_FAILED
+from nava.runtime.stop_request import StopRequest, stop_on_sigterm
 from nava.runtime.storage import read_json
 
 LOG_FOLDER = "rank-logs"

@@ -1,37 +1,7 @@
-"""Being asked to stop: finish the step in hand, save, and say so."""
-
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+"""What training says when it was told to stop."""
 
 from nava.runtime.errors import NavaError
 
 
 class TrainingStoppedError(NavaError):
     """Training was asked to stop and has saved where it stood."""
-
-
-class StopRequest:
-    """Whether the process was asked to stop."""
-
-    requested = False
-
-
-@contextmanager
-def stop_on_sigterm() -> Iterator[StopRequest]:
-    """Note SIGTERM instead of dying of it while the block runs. Outside the main thread signals are left alone."""
-    request = StopRequest()
-
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        request.requested = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-    before = signal.signal(signal.SIGTERM, note)
-    try:
-        yield request
-    finally:
-        signal.signal(signal.SIGTERM, before)

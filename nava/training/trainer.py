@@ -19,11 +19,12 @@ from nava.data.loader.sampler import SampledBatch
 from nava.diffusion.loss import LossTerms
 from nava.runtime.errors import InputError, NavaError
 from nava.runtime.seeding import derived_seed
+from nava.runtime.stop_request import StopRequest, stop_on_sigterm
 from nava.runtime.storage import read_json, write_json
 from nava.training.checkpoints import Checkpoints
 from nava.training.curves import CurveRow, read_curves, write_curves
 from nava.training.engine import Engine
-from nava.training.interruption import StopRequest, TrainingStoppedError, stop_on_sigterm
+from nava.training.interruption import TrainingStoppedError
 from nava.training.micro_batches import MicroBatch, MicroBatches
 from nava.training.run_folder import CHECKPOINTS, METRICS_FILE, record_event
 from nava.training.schedule import ema_decay, learning_rate
