@@ -56,10 +56,12 @@ def drawn(batch: SampledBatch, latents: LatentBatch, settings: StageConfig, seed
 
     noise = generator("micro-batch")
     text_dropped = torch.rand(samples, generator=noise) < settings.text_dropout
+    together = torch.rand((), generator=noise) < settings.modality_masking
     masked = torch.rand(samples, generator=generator("masks")) < settings.modality_masking
     # As many as were drawn, side by side: attention treats neighbours that are alike together. The clips of a
     # micro-batch are in random order, so each is masked as often as it was.
-    masked = (torch.arange(samples) < masked.sum()) & (task.modality == "av" and task.makes_audio)
+    masked = together.expand(samples) if settings.mask_together else torch.arange(samples) < masked.sum()
+    masked = masked & torch.tensor(task.modality == "av" and task.makes_audio)
     image = torch.rand(samples, generator=generator("images")) < settings.image_condition
     with_image = (image & (task.modality == "av")) | torch.tensor(task.with_image)
     dropped = replaced = None

@@ -43,8 +43,15 @@ def test_text_is_dropped_per_sample_at_the_stated_rate() -> None:
     assert 1 in dropped.sum(dim=1)
 
 
+def test_masks_are_drawn_for_all_samples_at_once_where_that_is_set() -> None:
+    masked = torch.stack([draw(number, modality_masking=0.2, mask_together=True).masked for number in range(2500)])
+    assert float(masked.float().mean()) == pytest.approx(0.2, abs=0.03)
+    assert set(masked.sum(1).tolist()) == {0, 4}
+
+
 def test_masks_are_drawn_per_sample_at_the_stated_rate_and_lie_side_by_side() -> None:
-    masked = torch.stack([draw(number, modality_masking=0.2).masked for number in range(1500)])
+    each = {"modality_masking": 0.2, "mask_together": False}
+    masked = torch.stack([draw(number, **each).masked for number in range(1500)])
     assert float(masked.float().mean()) == pytest.approx(0.2, abs=0.02)
     # Of four samples, as many are masked as a binomial says: 41, 41, 15 and 3 % have none, one, two and three.
     counts = torch.bincount(masked.sum(1), minlength=5) / len(masked)
