@@ -323,6 +323,14 @@ def test_a_cluster_without_the_trainer_is_told(stub: ApiServerStub) -> None:
         raise Launch(stub).result() or AssertionError
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """A shell's background jobs ignore it, and so would what runs the tests there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def stop_when(condition, number: signal.Signals) -> None:
     """Send this process a signal once something holds."""
 
