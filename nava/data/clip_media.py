@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -49,6 +48,8 @@ def small_pictures(frames_THWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     size = _small_size(width, height)
     if size == (width, height):
         return frames_THWC
+    import cv2
+
     resized = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in frames_THWC]
     return np.stack(resized).astype(np.uint8, copy=False)
 
