@@ -239,7 +239,9 @@ def _train(job: TrainingJob, launch: LaunchConfig, say: Say) -> None:
 
             train(job, Progress(bar=sys.stderr.isatty()), say)
         else:
-            _launch(job, launch)
+            from nava.training.job_launch import launch_job
+
+            launch_job(job, launch, f"train-stage{job.stage}", job.key)
     except KeyboardInterrupt as error:
         text = "interrupted (Ctrl-C); the same command goes on from the last checkpoint"
         write_state(folder, STOPPED, error=text, exit_code=EXIT_INTERRUPTED)
@@ -249,21 +251,6 @@ def _train(job: TrainingJob, launch: LaunchConfig, say: Say) -> None:
         state = STOPPED if error.state == "interrupted" or type(error).__name__ == "TrainingStoppedError" else FAILED
         write_state(folder, state, error=str(error), exit_code=error.exit_code or EXIT_FAILED)
         raise
-
-
-def _launch(job: TrainingJob, launch: LaunchConfig) -> None:
-    from nava.launch.command import PYTHON, TrainingCommand, make_launcher
-    from nava.training.run_folder import JOB_FILE
-
-    folder = Path(job.workdir)
-    command = TrainingCommand(
-        name=f"train-stage{job.stage}",
-        key=job.key,
-        argv=(PYTHON, "-m", "nava.training.worker", str(folder / JOB_FILE)),
-        workdir=folder,
-        grace_period_s=float(job.config["training"]["guard"]["grace_period_s"]),
-    )
-    make_launcher(launch).run(command)
 
 
 def _finish(folder: Path, job: TrainingJob, say: Say) -> None:

@@ -103,18 +103,10 @@ def _train_here(step: Step, job: TrainingJob) -> Path:
 
 def _train_there(step: Step, job: TrainingJob, launch: LaunchConfig) -> Path:
     """On the processes of a launcher; what failed is in its message, what it printed in this step's log."""
-    from nava.launch.command import PYTHON, TrainingCommand, make_launcher
-    from nava.training.run_folder import JOB_FILE, RESULT_FOLDER
+    from nava.training.job_launch import launch_job
+    from nava.training.run_folder import RESULT_FOLDER
 
-    job.write(step.workdir / JOB_FILE)
-    command = TrainingCommand(
-        name=step.name,
-        key=step.key,
-        argv=(PYTHON, "-m", "nava.training.worker", str(step.workdir / JOB_FILE)),
-        workdir=step.workdir,
-        grace_period_s=float(job.config["training"]["guard"]["grace_period_s"]),
-    )
-    make_launcher(launch).run(command)
+    launch_job(job, launch, step.name, step.key)
     result = step.workdir / RESULT_FOLDER
     if not result.is_dir():
         raise InputError(
