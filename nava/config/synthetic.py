@@ -4,6 +4,9 @@ from dataclasses import dataclass, field, fields
 
 from nava.config.checks import require, require_at_least, require_positive, require_shares
 
+SHOT_KINDS = ("flash", "impact", "talk", "dialog", "music", "tone", "rain", "landscape", "singing", "silent")
+OTHER_KINDS = ("talk", "impact", "dialog", "music", "tone", "rain", "talk", "impact", "music", "silent")
+
 
 @dataclass
 class DefectCounts:
@@ -60,6 +63,7 @@ class SyntheticConfig:
         long_shot_s: length of a long shot, room for two clips.
         long_share: share of the clean shots that are long.
         flash_share: share of the clean shots that are of the family `flash`.
+        other_kinds: kinds of the other shots, which take turns; one that stands here twice comes twice as often.
         fade_share: share of the transitions between clean shots that are fades; the others are hard cuts.
         sidecar_share: share of the files with speech that have a transcript beside them.
         defects: files with a defect.
@@ -75,6 +79,7 @@ class SyntheticConfig:
     long_shot_s: float = 4.4
     long_share: float = 0.06
     flash_share: float = 0.68
+    other_kinds: list[str] = field(default_factory=lambda: list(OTHER_KINDS))
     fade_share: float = 0.05
     sidecar_share: float = 0.85
     defects: DefectCounts = field(default_factory=DefectCounts)
@@ -89,5 +94,7 @@ class SyntheticConfig:
         require_at_least(self, "synthetic", ("min_shots", "workers"), 1)
         allowed = f"at least synthetic.min_shots, {self.min_shots}"
         require(self.max_shots >= self.min_shots, "synthetic.max_shots", self.max_shots, allowed)
+        known = bool(self.other_kinds) and set(self.other_kinds) <= set(SHOT_KINDS)
+        require(known, "synthetic.other_kinds", self.other_kinds, f"one or more of {', '.join(SHOT_KINDS)}")
         require_positive(self, "synthetic", ("min_shot_s", "long_shot_s"))
         require_shares(self, "synthetic", ("long_share", "flash_share", "fade_share", "sidecar_share"))

@@ -22,13 +22,17 @@ def data() -> None:
 @click.option("--recipe", default="smoke", show_default=True, help="Whose section `synthetic` says how much.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to fill.")
-def synthetic_media(recipe: str, seed: int, output: Path) -> None:
-    """Generate seeded raw media with their true labels, as the demo does."""
+@click.argument("overrides", nargs=-1)
+def synthetic_media(recipe: str, seed: int, output: Path, overrides: tuple[str, ...]) -> None:
+    """Generate seeded raw media with their true labels, as the demo does.
+
+    OVERRIDES are settings such as synthetic.videos=20.
+    """
     from nava.config.synthetic import SyntheticConfig
     from nava.data.synthetic.generate import generate
     from nava.runtime.progress import Progress
 
-    settings = section(composed(recipe, ()), SyntheticConfig)
+    settings = section(composed(recipe, overrides), SyntheticConfig)
     click.echo(f"{generate(output, settings, seed, Progress())}: media; labels.jsonl beside it")
 
 

@@ -46,17 +46,16 @@ def _mean_losses(
 ) -> dict[str, ClipValues]:
     if not ids:
         return {"video": {}, "audio": {}}
-    found = [clip_losses(model, shards, ids, sigma=sigma, modality="av") for sigma in sigmas]
-    video = [losses.video for losses in found if losses.video is not None]
-    return {"video": _by_clip(ids, video), "audio": _by_clip(ids, [losses.audio for losses in found])}
+    found = [clip_losses(model, shards, ids, sigma=sigma).by_modality() for sigma in sigmas]
+    return {modality: _by_clip(ids, [losses[modality] for losses in found]) for modality in ("video", "audio")}
 
 
 def _exchanged_sounds(model: nn.Module, shards: LatentShards, ids: Sequence[str], sigma: float) -> ClipValues:
     if len(ids) < 2:
         return {}
     others = [*ids[1:], ids[0]]
-    own = clip_losses(model, shards, ids, sigma=sigma, modality="av").video
-    other = clip_losses(model, shards, ids, sigma=sigma, modality="av", sound_of=others).video
+    own = clip_losses(model, shards, ids, sigma=sigma).video
+    other = clip_losses(model, shards, ids, sigma=sigma, sound_of=others).video
     assert own is not None
     assert other is not None
     return _by_clip(ids, [other - own])

@@ -41,7 +41,13 @@ from nava.training.speed import Speed
 from nava.training.start import start_weights
 from nava.training.state_file import StateFiles
 from nava.training.trainer import StageTrainer
-from nava.training.validation import stage_objective, synchrony_losses, validation_losses, validation_set
+from nava.training.validation import (
+    stage_objective,
+    synchrony_losses,
+    validated_tasks,
+    validation_losses,
+    validation_set,
+)
 from nava.training.world import World, collective_errors, join_world
 
 SCHEMA_VERSION = 1
@@ -298,7 +304,8 @@ class _Stage:
         with self._engine.state.averaged():
             model = self._engine.model
             model.eval()
-            losses = validation_losses(model, job.shards, self._clips, sigmas, self._world)
+            tasks = validated_tasks(job.training)
+            losses = validation_losses(model, job.shards, self._clips, tasks, sigmas, self._world)
             total = stage_objective(losses, job.training.stages()[job.stage - 1], job.diffusion)
             self._log(f"stage {job.stage}: validation loss {total:.4f}")
             result: dict[str, Any] = {"total": total, "tasks": losses}
@@ -324,7 +331,7 @@ def _write_result(
         "schema_version": SCHEMA_VERSION,
         "stage": job.stage,
         "sigmas": job.training.validation_sigmas,
-        "clips": {modality: len(ids) for modality, ids in clips.ids.items()},
+        "clips": {pool: len(ids) for pool, ids in clips.ids.items()},
         "split": clips.split,
         "micro_batches": {"audio_only": stage.audio_only, "audio_video": stage.audio_video},
         "first": first,

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from nava.config.diffusion import DiffusionConfig
 from nava.config.training import StageConfig, TrainingConfig
-from nava.data.loader.pools import clip_pools
-from nava.data.loader.tasks import Modality
+from nava.data.loader.pools import clip_pools, pool_name
+from nava.data.loader.tasks import PAIRED_TASKS, Task
 from nava.data.shards import LatentBatch, LatentSource
-from nava.diffusion.loss import mean_squared_error
+from nava.diffusion.loss import mean_squared_error, video_mask
 from nava.runtime.seeding import generator_for
 from nava.training.objective import noised
 from nava.training.world import World
@@ -27,35 +27,50 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class ClipLosses:
-    """Mean squared velocity error of each clip; None for a modality that was not given."""
+    """Mean squared velocity error of each clip; None for a modality that the task does not make."""
 
     video: Tensor | None
-    audio: Tensor
+    audio: Tensor | None
+
+    def by_modality(self) -> dict[str, Tensor]:
+        """What there is, by `video` and `audio`."""
+        return {name: losses for name, losses in (("video", self.video), ("audio", self.audio)) if losses is not None}
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """The clips that validation uses, by the modality of their micro-batches, and where they are from.
+    """The clips that validation uses, by the pool that tasks draw from, and where they are from.
 
     A corpus too small to hold clips out is validated on training clips; `split` says so.
     """
 
-    ids: dict[Modality, list[str]]
-    split: dict[Modality, str]
+    ids: dict[str, list[str]]
+    split: dict[str, str]
 
 
 def validation_set(shards: LatentSource, config: TrainingConfig) -> ValidationSet:
-    """Up to `validation_clips` clips per modality, drawn the same way for every run of a corpus."""
-    held_out, training = (clip_pools(shards, split, config.soundtracks_as_audio) for split in ("heldout", "train"))
-    ids: dict[Modality, list[str]] = {}
-    split: dict[Modality, str] = {}
-    modalities: tuple[Modality, ...] = ("av", "audio")
-    for modality in modalities:
-        pool = held_out[modality] or training[modality]
-        order = torch.randperm(len(pool), generator=generator_for("validation", modality)).tolist()
-        ids[modality] = sorted(pool[place] for place in order[: config.validation_clips])
-        split[modality] = "heldout" if held_out[modality] else "train"
+    """Up to `validation_clips` clips per pool, drawn the same way for every run of a corpus."""
+    held_out, training = (_pools(shards, split, config) for split in ("heldout", "train"))
+    ids: dict[str, list[str]] = {}
+    split: dict[str, str] = {}
+    for name in dict.fromkeys(pool_name(task) for task in validated_tasks(config)):
+        pool = held_out[name] or training[name]
+        order = torch.randperm(len(pool), generator=generator_for("validation", name)).tolist()
+        ids[name] = sorted(pool[place] for place in order[: config.validation_clips])
+        split[name] = "heldout" if held_out[name] else "train"
     return ValidationSet(ids, split)
+
+
+def validated_tasks(config: TrainingConfig) -> list[Task]:
+    """Sound and picture together and sound alone, always; the other tasks if a stage of the recipe trains them."""
+    trained = {task for stage in config.stages() for task in PAIRED_TASKS if getattr(stage.tasks, task)}
+    return [task for task in Task if task in (Task.T2AV, Task.T2A) or task in trained]
+
+
+def _pools(shards: LatentSource, split: str, config: TrainingConfig) -> dict[str, list[str]]:
+    pools = clip_pools(shards, split, config.soundtracks_as_audio)
+    voiced = [clip for clip in pools["av"] if shards.entries[clip].voice_slots]
+    return {"av": pools["av"], "audio": pools["audio"], "voice": voiced}
 
 
 @torch.no_grad()
@@ -65,7 +80,7 @@ def clip_losses(
     ids: Sequence[str],
     *,
     sigma: float,
-    modality: Modality,
+    task: Task = Task.T2AV,
     sound_of: Sequence[str] | None = None,
     world: World | None = None,
 ) -> ClipLosses:
@@ -78,46 +93,62 @@ def clip_losses(
         shards: the latents.
         ids: the clips.
         sigma: noise level in (0, 1).
-        modality: `audio` leaves the picture out.
+        task: what is given and made. A first frame that is given does not count; voices are given by `tia2av` alone.
         sound_of: for each clip, the clip whose audio it is given instead of its own (with the noise of its own).
         world: who shares the work.
     """
     world = world or World()
     starts = list(range(0, len(ids), BATCH))
+    with_video = task.modality == "av"
     found: list[Tensor] = []
     for first in range(0, len(starts), world.data_size):
         # In the last round some may have nothing to do; they repeat a batch, since forward passes are taken together.
         start = starts[min(first + world.data_rank, len(starts) - 1)]
         chunk = slice(start, start + BATCH)
-        latents = shards.read(list(ids[chunk]), with_video=modality == "av")
+        latents = shards.read(list(ids[chunk]), with_video=with_video)
         sounds = latents if sound_of is None else shards.read(list(sound_of[chunk]), with_video=False)
         losses_B2 = torch.full((BATCH, 2), float("nan"))
-        losses = _losses(model, latents, sounds.audio_BLC, sigma, modality, world.device)
-        losses_B2[: len(losses.audio), 1] = losses.audio
-        if losses.video is not None:
-            losses_B2[: len(losses.audio), 0] = losses.video
+        losses = _losses(model, latents, sounds.audio_BLC, sigma, task, world.device)
+        for column, losses_B in enumerate((losses.video, losses.audio)):
+            if losses_B is not None:
+                losses_B2[: len(losses_B), column] = losses_B
         found.append(world.gathered(losses_B2).flatten(0, 1))
-    losses_N2 = torch.cat(found)[: len(starts) * BATCH]
-    # Only the last batch is not full, and what comes after it was cut off.
-    losses_N2 = losses_N2[: len(ids)]
-    return ClipLosses(losses_N2[:, 0] if modality == "av" else None, losses_N2[:, 1])
+    # Only the last batch is not full, and what comes after it is cut off.
+    losses_N2 = torch.cat(found)[: len(ids)]
+    return ClipLosses(
+        losses_N2[:, 0] if with_video else None,
+        losses_N2[:, 1] if task.makes_audio else None,
+    )
 
 
 def _losses(
-    model: nn.Module, latents: LatentBatch, audio_BLC: Tensor, sigma: float, modality: Modality, device: torch.device
+    model: nn.Module, latents: LatentBatch, audio_BLC: Tensor, sigma: float, task: Task, device: torch.device
 ) -> ClipLosses:
     sigma_B = torch.full((len(latents.ids),), sigma)
-    video = None
-    if modality == "av":
+    video = audio = counted = None
+    given: dict[str, Any] = {}
+    if task.modality == "av":
         assert latents.video_BCTHW is not None
         video = noised(latents.video_BCTHW, _noise(latents.ids, "video", latents.video_BCTHW), sigma_B)
-    audio = noised(audio_BLC, _noise(latents.ids, "audio", audio_BLC), sigma_B)
+    if task.makes_audio:
+        audio = noised(audio_BLC, _noise(latents.ids, "audio", audio_BLC), sigma_B)
+    if task.with_image:
+        assert video is not None
+        assert latents.video_BCTHW is not None
+        video.noisy[:, :, 0] = latents.video_BCTHW[:, :, 0]
+        counted = video_mask(video.target.shape, None, without_first_frame=True)
+        given["first_frame_clean"] = True
+    if task.needs_voice and latents.voice_SE is not None:
+        assert latents.voice_slot_S is not None
+        given |= {"speaker_SE": latents.voice_SE.to(device), "speaker_slot_S": latents.voice_slot_S.to(device)}
     predicted = model(
-        video.noisy.to(device) if video else None, audio.noisy.to(device), sigma_B.to(device) * 1000,
-        latents.text_BND.to(device),
+        video.noisy.to(device) if video else None, audio.noisy.to(device) if audio else None,
+        sigma_B.to(device) * 1000, latents.text_BND.to(device), **given,
     )  # fmt: skip
-    video_error = mean_squared_error(predicted[0].cpu(), video.target) if video else None
-    return ClipLosses(video_error, mean_squared_error(predicted[1].cpu(), audio.target))
+    return ClipLosses(
+        mean_squared_error(predicted[0].cpu(), video.target, counted) if video else None,
+        mean_squared_error(predicted[1].cpu(), audio.target) if audio else None,
+    )
 
 
 def _noise(ids: Sequence[str], stream: str, like_B: Tensor) -> Tensor:
@@ -129,24 +160,23 @@ def validation_losses(
     model: nn.Module,
     shards: LatentSource,
     clips: ValidationSet,
+    tasks: Sequence[Task],
     sigmas: Sequence[float],
     world: World | None = None,
 ) -> dict[str, Any]:
-    """Mean errors by task, modality and noise level.
+    """Mean errors by task and modality, as `t2av_video`, and by noise level.
 
     Returns:
-        `av_video` and `av_audio` (both modalities given) and `audio` (audio alone): `by_sigma` and their `mean`; a task
-        without clips is absent.
+        `by_sigma` and their `mean` of each; a task without clips is absent.
     """
     found: dict[str, dict[str, float]] = {}
-    for modality, ids in clips.ids.items():
+    for task in tasks:
+        ids = clips.ids[pool_name(task)]
         for sigma in sigmas if ids else ():
-            losses = clip_losses(model, shards, ids, sigma=sigma, modality=modality, world=world)
-            if losses.video is not None:
-                found.setdefault("av_video", {})[f"{sigma:g}"] = _mean(losses.video)
-            audio_task = "audio" if losses.video is None else "av_audio"
-            found.setdefault(audio_task, {})[f"{sigma:g}"] = _mean(losses.audio)
-    return {task: {"by_sigma": by_sigma, "mean": fmean(by_sigma.values())} for task, by_sigma in found.items()}
+            losses = clip_losses(model, shards, ids, sigma=sigma, task=task, world=world)
+            for modality, losses_N in losses.by_modality().items():
+                found.setdefault(f"{task}_{modality}", {})[f"{sigma:g}"] = _mean(losses_N)
+    return {name: {"by_sigma": by_sigma, "mean": fmean(by_sigma.values())} for name, by_sigma in found.items()}
 
 
 def _mean(losses: Tensor) -> float:
@@ -156,13 +186,15 @@ def _mean(losses: Tensor) -> float:
 def stage_objective(losses: dict[str, Any], stage: StageConfig, diffusion: DiffusionConfig) -> float:
     """What the stage as a whole minimises: the errors in the proportion of its micro-batches and modality weights."""
     total = stage.audio_only + stage.audio_video
+    shares = {Task.T2A: stage.audio_only / total}
+    ratio = {task: getattr(stage.tasks, task) for task in PAIRED_TASKS}
+    shares |= {task: stage.audio_video / total * part / sum(ratio.values()) for task, part in ratio.items()}
     objective = 0.0
-    if stage.audio_only:
-        objective += stage.audio_only / total * diffusion.audio_loss_weight * losses["audio"]["mean"]
-    if stage.audio_video:
-        paired = diffusion.video_loss_weight * losses["av_video"]["mean"]
-        paired += diffusion.audio_loss_weight * losses["av_audio"]["mean"]
-        objective += stage.audio_video / total * paired
+    for task, share in shares.items():
+        if share and task.modality == "av":
+            objective += share * diffusion.video_loss_weight * losses[f"{task}_video"]["mean"]
+        if share and task.makes_audio:
+            objective += share * diffusion.audio_loss_weight * losses[f"{task}_audio"]["mean"]
     return objective
 
 
@@ -193,8 +225,8 @@ def synchrony_losses(
     others = [*ids[1:], ids[0]]
     result = {}
     for sigma in sigmas:
-        own = clip_losses(model, shards, ids, sigma=sigma, modality="av", world=world).video
-        other = clip_losses(model, shards, ids, sigma=sigma, modality="av", sound_of=others, world=world).video
+        own = clip_losses(model, shards, ids, sigma=sigma, world=world).video
+        other = clip_losses(model, shards, ids, sigma=sigma, sound_of=others, world=world).video
         assert own is not None
         assert other is not None
         gap = (other - own).double()

@@ -170,8 +170,8 @@ def _figures(validation: dict[str, Any]) -> dict[str, Any]:
     tasks, synchrony = validation["last"]["tasks"], validation["last"].get("synchrony", {})
     gaps = {sigma: losses["gap"] for sigma, losses in synchrony.items()}
     return {
-        "video_loss": tasks["av_video"]["mean"],
-        "audio_loss": tasks["av_audio"]["mean"],
+        "video_loss": tasks["t2av_video"]["mean"],
+        "audio_loss": tasks["t2av_audio"]["mean"],
         "synchrony_gap": sum(gaps.values()) / len(gaps) if gaps else None,
         "synchrony_gap_by_sigma": gaps,
         "clips": validation["clips"],

@@ -31,6 +31,8 @@ from nava.runtime.errors import InputError
         ("synthetic.defects.quiet=-2", "synthetic.defects.quiet is -2"),
         ("synthetic.max_shots=1", "synthetic.max_shots is 1; it must be at least synthetic.min_shots, 3"),
         ("synthetic.flash_share=2", "synthetic.flash_share is 2.0"),
+        ("synthetic.other_kinds=[]", "synthetic.other_kinds is []; it must be one or more of flash, impact"),
+        ("synthetic.other_kinds=[impacts]", "synthetic.other_kinds is ['impacts']"),
         ("validation.max_not_kept_share=1.1", "validation.max_not_kept_share is 1.1"),
         ("validation.max_caption_characters=2", "validation.max_caption_characters is 2; it must be at least"),
         ("training.micro_batch_size=0", "training.micro_batch_size is 0; it must be at least 1"),

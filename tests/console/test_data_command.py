@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 
 from nava.artifacts.clip_manifest import read_clips
 from nava.cli import main
+from nava.config.synthetic import DefectCounts
 from nava.runtime.hashing import sha256_tree
 from tests.data.curation.conftest import draw_flash, write_media
 from tests.data.curation.test_curate import film
@@ -142,3 +144,14 @@ def test_wrong_input_is_told_in_one_line_with_code_two(tmp_path, monkeypatch, ar
     said = nava(*arguments, code=2)
     assert words in said
     assert "Traceback" not in said
+
+
+def test_the_generated_media_may_be_others_than_the_recipe_s(tmp_path):
+    few = ["synthetic.videos=1", "synthetic.audio_files=0", "synthetic.min_shots=1", "synthetic.max_shots=1"]
+    none = [f"synthetic.defects.{name}=0" for name in asdict(DefectCounts())]
+    nava("synthetic", "-o", tmp_path / "media", *few, *none, "synthetic.flash_share=0", "synthetic.other_kinds=[tone]")
+    labels = [json.loads(line) for line in (tmp_path / "media/labels.jsonl").read_text().splitlines()]
+    assert {shot["kind"] for label in labels for shot in label["shots"]} == {"tone"}
+    said = nava("synthetic", "-o", tmp_path / "other", "synthetic.vidoes=1", code=2)
+    assert "vidoes" in said
+    assert not (tmp_path / "other").exists()

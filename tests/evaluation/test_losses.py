@@ -32,7 +32,7 @@ def measured(trained, shards, ids, related=(), sigmas=(0.3, 0.7)):
 def test_losses_are_the_means_over_the_noise_levels(trained, shards):
     ids = shards.ids("heldout", "av")
     values = measured(trained, shards, ids)
-    low, high = (clip_losses(trained, shards, ids, sigma=sigma, modality="av") for sigma in (0.3, 0.7))
+    low, high = (clip_losses(trained, shards, ids, sigma=sigma) for sigma in (0.3, 0.7))
     expected = (low.audio.double() + high.audio.double()) / 2
     torch.testing.assert_close(torch.tensor(list(values.trained["audio"].values()), dtype=torch.float64), expected)
     assert list(values.trained["video"]) == ids
@@ -54,8 +54,8 @@ def test_a_clip_has_the_same_loss_whatever_else_is_measured(trained, shards):
 def test_exchanged_sounds_are_those_of_the_related_clips(trained, shards):
     ids = shards.ids("heldout", "av")
     values = measured(trained, shards, ids, ids[:3]).other_sound_minus_own
-    own = clip_losses(trained, shards, ids[:3], sigma=0.5, modality="av").video
-    other = clip_losses(trained, shards, ids[:3], sigma=0.5, modality="av", sound_of=[ids[1], ids[2], ids[0]]).video
+    own = clip_losses(trained, shards, ids[:3], sigma=0.5).video
+    other = clip_losses(trained, shards, ids[:3], sigma=0.5, sound_of=[ids[1], ids[2], ids[0]]).video
     torch.testing.assert_close(torch.tensor(list(values.values())), other - own)
     assert list(values) == ids[:3]
 

@@ -53,7 +53,7 @@ def a_run(folder: Path, steps: int = 6, *overrides: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     a_job(folder, *overrides).write(folder / JOB_FILE)
     add_rows(folder, 1, steps)
-    losses = {"av_video": {"by_sigma": {"0.5": 2.0}, "mean": 2.0}}
+    losses = {"t2av_video": {"by_sigma": {"0.5": 2.0}, "mean": 2.0}}
     record_event(folder, "validation", 0, loss=4.0, tasks=losses)
     record_event(folder, "spike", 3, step=4, loss=99.0, limit=9.0, policy="skip", clips=["<b>1", "c2"])
     record_event(folder, "validation", 5, loss=3.5, tasks=losses)

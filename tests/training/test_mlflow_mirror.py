@@ -51,7 +51,7 @@ def test_rows_events_settings_and_files_arrive(tmp_path: Path, config: TrackingC
     assert run.info.run_name == "smoke-stage1-seed0"
     assert run.data.metrics["loss"] == 0.5
     assert run.data.metrics["data_wait_share"] == pytest.approx(0.1)
-    assert run.data.metrics["validation/av_video/sigma_0.5"] == 2.0
+    assert run.data.metrics["validation/t2av_video/sigma_0.5"] == 2.0
     assert run.data.metrics["spike"] == 99.0
     assert run.data.metrics["system/process_memory_megabytes"] > 1
     assert run.data.params["training.learning_rate"] == "0.004"

@@ -75,7 +75,7 @@ def test_validation_has_first_and_last_for_every_task(straight: Path) -> None:
     assert validation["split"] == {"av": "heldout", "audio": "heldout"}
     assert validation["micro_batches"] == {"audio_only": 1, "audio_video": 2}
     for when in ("first", "last"):
-        assert set(validation[when]["tasks"]) == {"av_video", "av_audio", "audio"}
+        assert set(validation[when]["tasks"]) == {"t2av_video", "t2av_audio", "t2a_audio"}
     assert validation["first"]["total"] != validation["last"]["total"]
     assert "synchrony" not in validation["last"]
 

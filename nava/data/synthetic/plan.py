@@ -31,7 +31,6 @@ SIZES = {
 SUBTITLE_SIZES = ((320, 240), (320, 180), (256, 192))
 FRAME_RATES = (Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30))
 SAMPLE_RATES_HZ = (48_000, 44_100, 32_000)
-OTHER_KINDS = ("talk", "impact", "dialog", "music", "tone", "rain", "talk", "impact", "music", "silent")
 AUDIO_KINDS = ("speech", "flash_tones", "music", "flash_tones", "speech", "rain", "flash_tones", "speech")
 AUDIO_FORMATS = ("wav", "flac", "mp3")
 
@@ -176,9 +175,9 @@ def _clean_shots(config: SyntheticConfig, rng: np.random.Generator) -> list[tupl
     is_flash, is_long = _spread(config.flash_share, total, rng), _spread(config.long_share, total, rng)
     looks = {
         kind: _take_turns(list(product(COLOURS, ("left", "right"), PITCHES_HZ)), rng)
-        for kind in {"flash", *OTHER_KINDS}
+        for kind in {"flash", *config.other_kinds}
     }
-    other = _take_turns(list(OTHER_KINDS), rng)
+    other = _take_turns(list(config.other_kinds), rng)
     shots = []
     for flash, long in zip(is_flash, is_long, strict=True):
         kind = "flash" if flash else other()

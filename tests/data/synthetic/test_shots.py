@@ -4,6 +4,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from nava.config.synthetic import SHOT_KINDS
 from nava.data.synthetic.drawing import COLOURS, Stage, hash_distance, rgb
 from nava.data.synthetic.plan import ShotPlan
 from nava.data.synthetic.shots import FLASH_REST, Shot, brightness, render_shot
@@ -20,6 +21,12 @@ def make_shot(kind: str, seed: int = 0, stage: Stage = STAGE, **values) -> Shot:
 
 def rms(samples: np.ndarray) -> float:
     return float(np.sqrt(np.mean(samples**2)))
+
+
+@pytest.mark.parametrize("kind", SHOT_KINDS)
+def test_every_kind_that_a_corpus_may_have_is_drawn(kind):
+    shot = make_shot(kind)
+    assert len(np.unique(shot.frames_THWC)) > 1
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -44,6 +44,13 @@ def test_every_kind_of_shot_and_every_look_of_a_flash_occurs():
     assert max(looks.values()) - min(looks.values()) <= 1
 
 
+def test_a_corpus_may_hold_other_kinds_of_shots_than_the_demo_s():
+    plans = plan_corpus(SyntheticConfig(flash_share=0.5, other_kinds=["impact"], defects=NO_DEFECTS), 0)
+    kinds = Counter(shot.kind for plan in videos(plans) for shot in plan.shots)
+    assert set(kinds) == {"flash", "impact"}
+    assert abs(kinds["flash"] - kinds["impact"]) <= 1
+
+
 def test_every_shot_has_room_for_a_clip_of_49_frames():
     for plan in videos(plan_corpus(SyntheticConfig(), 0)):
         for shot in plan.shots:
