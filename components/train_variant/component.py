@@ -20,7 +20,7 @@ def train_variant(run: dict, shards: dict, variant: str) -> dict:
         "nava.training.variant.train_variant",
         name=f"train_{variant}",
         run=run,
-        sections=["ablation", "training", "model", "diffusion", "loader"],
+        sections=["ablation", "training", "model", "diffusion", "loader", "launch", "cluster", "tracking"],
         seeded=True,
         inputs={"shards": shards},
         parameters={"variant": variant},

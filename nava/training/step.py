@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ from nava.runtime.handle import Handle
 from nava.runtime.step import Step
 
 if TYPE_CHECKING:
-    from nava.config.launch import LaunchConfig
+    from nava.config.model import ModelConfig
     from nava.training.job_file import TrainingJob
+    from nava.training.worker import ReportRows
 
 
 def train(step: Step, shards: Handle, previous: Handle | None = None, *, stage: int) -> Handle:
@@ -37,17 +39,19 @@ def train(step: Step, shards: Handle, previous: Handle | None = None, *, stage: 
     if (previous is None) != (stage == 1):
         wanted = "starts from a new model" if stage == 1 else f"needs the checkpoint of stage {stage - 1}"
         raise InputError(f"training stage {stage} {wanted}")
-    from nava.config.launch import LaunchConfig
     from nava.runtime.storage import read_json
     from nava.training.stage import VALIDATION_FILE
 
-    shards.require("latent_shards")
-    job = _job(step, stage, shards, previous.require("checkpoint") if previous else None)
-    launch = step.section(LaunchConfig)
-    if launch.target == "processes" and launch.nodes * launch.processes_per_node == 1:
-        folder = _train_here(step, job)
-    else:
-        folder = _train_there(step, job, launch)
+    if previous is not None:
+        previous.require("checkpoint")
+    job = make_job(step, shards)
+    job = replace(
+        job,
+        stage=stage,
+        previous=str(previous.path) if previous else "",
+        inputs={**job.inputs, "previous": previous.sha256 if previous else ""},
+    )
+    folder = run_job(step, job, name=step.name, key=step.key, progress=step.progress)
     validation = read_json(folder / VALIDATION_FILE)
     return Handle.of_path(
         "checkpoint",
@@ -59,10 +63,16 @@ def train(step: Step, shards: Handle, previous: Handle | None = None, *, stage: 
     )
 
 
-def _job(step: Step, stage: int, shards: Handle, previous: Handle | None) -> TrainingJob:
-    """The stage as a job. Samples on the way are made with the defaults: no other setting decides the result."""
-    from dataclasses import asdict
+def make_job(step: Step, shards: Handle, model: ModelConfig | None = None) -> TrainingJob:
+    """The first stage from a new model as a job in the step's folder.
 
+    Samples on the way are made with the defaults: no other setting decides the result.
+
+    Args:
+        step: has the settings and the seed.
+        shards: handle of kind `latent_shards`.
+        model: the recipe's if not given.
+    """
     from nava.config.cluster import ClusterConfig
     from nava.config.composition import identity_values
     from nava.config.diffusion import DiffusionConfig
@@ -73,44 +83,65 @@ def _job(step: Step, stage: int, shards: Handle, previous: Handle | None) -> Tra
     from nava.config.tracking import TrackingConfig
     from nava.config.training import TrainingConfig
     from nava.data.shard_set import is_remote
-    from nava.training.job_file import TrainingJob
+    from nava.training.job_file import SECTIONS, TrainingJob
 
-    read = (TrainingConfig, ModelConfig, DiffusionConfig, LoaderConfig, ClusterConfig, TrackingConfig)
-    names = ("training", "model", "diffusion", "loader", "cluster", "tracking")
-    sections: dict[str, Any] = {name: step.section(kind) for name, kind in zip(names, read, strict=True)}
+    shards.require("latent_shards")
+    sections: dict[str, Any] = {
+        "training": step.section(TrainingConfig),
+        "model": model or step.section(ModelConfig),
+        "diffusion": step.section(DiffusionConfig),
+        "loader": step.section(LoaderConfig),
+        "cluster": step.section(ClusterConfig),
+        "tracking": step.section(TrackingConfig),
+    }
     others: dict[str, Any] = {"generation": GenerationConfig(), "latents": LatentsConfig()}
     return TrainingJob(
         recipe=step.name,
-        stage=stage,
+        stage=1,
         seed=step.seed,
         config={name: asdict(section) for name, section in (sections | others).items()},
-        identity={name: identity_values(sections[name]) for name in names[:4]},
+        identity={name: identity_values(sections[name]) for name in SECTIONS},
         shards=shards.uri if is_remote(shards.uri) else str(shards.path),
-        previous=str(previous.path) if previous else "",
+        previous="",
         init="",
-        inputs={"shards": shards.sha256, "previous": previous.sha256 if previous else ""},
+        inputs={"shards": shards.sha256},
         steps=None,
         workdir=str(step.workdir),
     )
 
 
-def _train_here(step: Step, job: TrainingJob) -> Path:
-    from nava.training.stage import run_stage
-    from nava.training.worker import stage_job
+def run_job(step: Step, job: TrainingJob, *, name: str, key: str, progress: ReportRows) -> Path:
+    """Train in this process, or on the processes, here or on a cluster, that the section `launch` asks for.
 
-    return run_stage(stage_job(job, step.progress, step.log))
+    Args:
+        step: has the settings and the log.
+        job: what to train.
+        name: of what is launched, for people.
+        key: the same key is the same job: where it runs already, it is waited for.
+        progress: wraps the rows of training in this process; a launched one's are in its own log.
 
+    Returns:
+        The folder of the result.
 
-def _train_there(step: Step, job: TrainingJob, launch: LaunchConfig) -> Path:
-    """On the processes of a launcher; what failed is in its message, what it printed in this step's log."""
+    Raises:
+        InputError, LaunchFailedError, LaunchStoppedError: see `nava.launch.command`.
+    """
+    from nava.config.launch import LaunchConfig
+
+    launch = step.section(LaunchConfig)
+    if launch.target == "processes" and launch.nodes * launch.processes_per_node == 1:
+        from nava.training.stage import run_stage
+        from nava.training.worker import stage_job
+
+        return run_stage(stage_job(job, progress, step.log))
     from nava.training.job_launch import launch_job
     from nava.training.run_folder import RESULT_FOLDER
 
-    launch_job(job, launch, step.name, step.key)
-    result = step.workdir / RESULT_FOLDER
+    launch_job(job, launch, name, key)
+    result = Path(job.workdir) / RESULT_FOLDER
     if not result.is_dir():
         raise InputError(
-            f"the training of {step.name} is complete, but {result} is not there: the volume is not shared with this "
+            f"the training of {name} is complete, but {result} is not there: the volume is not shared with this "
             "step, or an earlier job of that name left nothing; delete the TrainJob and run again"
         )
     return result

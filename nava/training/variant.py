@@ -6,22 +6,22 @@ else. So a killed step goes on in the stage it was in, and more seeds repeat non
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nava.config.ablation import AblationConfig
 from nava.config.lora import LoraConfig
 from nava.config.model import ModelConfig
-from nava.config.training import TrainingConfig
 from nava.runtime.handle import Handle
 from nava.runtime.step import KEY_DIGITS, Step
+from nava.training.step import make_job, run_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from nava.training.curves import CurveRow
-    from nava.training.stage import StageJob
+    from nava.training.job_file import TrainingJob
 
 KIND = "ablation_variant"
 SCHEMA_VERSION = 1
@@ -32,7 +32,7 @@ STAGES_FOLDER = "ablation"
 def train_variant(step: Step, shards: Handle, *, variant: str) -> Handle:
     """Train all three stages of one variant for the seeds from the run's on: same shards, steps and order of data.
 
-    Reads the sections `ablation`, `training`, `model`, `diffusion` and `loader`.
+    Reads the sections `ablation`, `training`, `model`, `diffusion`, `loader`, `launch`, `cluster` and `tracking`.
 
     Args:
         step: the step.
@@ -45,14 +45,15 @@ def train_variant(step: Step, shards: Handle, *, variant: str) -> Handle:
     Raises:
         InputError: there is no such variant, a setting is wrong, or the corpus lacks a modality.
         NonFiniteLossError, TrainingStoppedError: see `nava.training.trainer`.
+        LaunchFailedError, LaunchStoppedError: see `nava.launch.command`.
     """
     from nava.runtime.code_digest import code_digest
     from nava.runtime.storage import atomic_folder, write_json
     from nava.training.estimate.parameters import count_parameters
 
-    ablation, training = step.section(AblationConfig), step.section(TrainingConfig)
+    ablation = step.section(AblationConfig)
     model = ablation.model_of(variant, step.section(ModelConfig))
-    job = _job(step, shards, training, model)
+    job = make_job(step, shards, model)
     code = code_digest("nava.training.stage")
     runs = [_Run(step, job, job.seed + number, code).finish() for number in range(ablation.seeds)]
     folder = step.workdir / "variant"
@@ -65,49 +66,24 @@ def train_variant(step: Step, shards: Handle, *, variant: str) -> Handle:
                 "architecture": model.architecture,
                 "layers": model.layers(),
                 "parameters": count_parameters(model, LoraConfig()).total,
-                "shared": _shared(job),
+                "shared": _shared(job, model),
                 "runs": [run.figures for run in runs],
             },
         )
     return Handle.of_path(KIND, folder, seconds_per_step=[run.seconds_per_step for run in runs])
 
 
-def _job(step: Step, shards: Handle, training: TrainingConfig, model: ModelConfig) -> StageJob:
-    """What all stages and seeds of the variant have in common, as the first stage of the first seed."""
-    from nava.config.diffusion import DiffusionConfig
-    from nava.config.loader import LoaderConfig
-    from nava.data.loader.cache import ShardCache
-    from nava.data.shard_set import is_remote
-    from nava.data.shards import LatentShards
-    from nava.training.stage import StageJob
-
-    loader = step.section(LoaderConfig)
-    shards.require("latent_shards")
-    return StageJob(
-        stage=1,
-        seed=step.seed,
-        training=training,
-        model=model,
-        diffusion=step.section(DiffusionConfig),
-        loader=loader,
-        shards=LatentShards(shards.uri if is_remote(shards.uri) else shards.path, ShardCache.of(loader)),
-        previous=None,
-        inputs={"shards": shards.sha256},
-        workdir=step.workdir,
-        progress=step.progress,
-        log=step.log,
-    )
-
-
-def _shared(job: StageJob) -> dict[str, Any]:
+def _shared(job: TrainingJob, model: ModelConfig) -> dict[str, Any]:
     """What has to be the same for variants to be comparable: everything but the layers."""
     from nava.config.model import without_layers
+    from nava.runtime.hashing import sha256_json
 
-    bare = replace(job, model=replace(without_layers(job.model), architecture=""))
+    bare = asdict(replace(without_layers(model), architecture=""))
+    training = job.identity["training"]
     return {
-        "config_sha256": bare.config_hash,
-        "steps": [stage.steps for stage in job.training.stages()],
-        "sigmas": job.training.validation_sigmas,
+        "config_sha256": sha256_json({"identity": {**job.identity, "model": bare}, "inputs": job.inputs}),
+        "steps": [training[f"stage{stage}"]["steps"] for stage in (1, 2, 3)],
+        "sigmas": training["validation_sigmas"],
     }
 
 
@@ -122,7 +98,7 @@ class _Finished:
 class _Run:
     """The three stages of one seed."""
 
-    def __init__(self, step: Step, job: StageJob, seed: int, code: str) -> None:
+    def __init__(self, step: Step, job: TrainingJob, seed: int, code: str) -> None:
         self._step, self._job, self._seed, self._code = step, replace(job, seed=seed), seed, code
 
     def finish(self) -> _Finished:
@@ -146,18 +122,21 @@ class _Run:
 
         from nava.runtime.hashing import sha256_json
         from nava.training.run_folder import CHECKPOINTS, RESULT_FOLDER
-        from nava.training.stage import run_stage
 
-        job = replace(self._job, stage=stage, previous=previous, progress=self._progress)
+        job = replace(self._job, stage=stage)
         if previous is not None:
-            job = replace(job, inputs={**job.inputs, "previous": previous.parent.name})
-        key = sha256_json({"config": job.config_hash, "code": self._code})[:KEY_DIGITS]
+            # Its result is a function of its key.
+            inputs = {**job.inputs, "previous": previous.parent.name}
+            job = replace(job, previous=str(previous), inputs=inputs)
+        decides = {"identity": job.identity, "stage": stage, "seed": job.seed, "inputs": job.inputs, "code": self._code}
+        key = sha256_json(decides)[:KEY_DIGITS]
         folder = self._step.run_dir / STAGES_FOLDER / key
         if (folder / RESULT_FOLDER).is_dir():
             self._step.log(f"seed {self._seed}, stage {stage}: unchanged, reused from {folder}")
             return folder / RESULT_FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        result = run_stage(replace(job, workdir=folder))
+        name = f"{self._step.name}, seed {self._seed}, stage {stage}"
+        result = run_job(self._step, replace(job, workdir=str(folder)), name=name, key=key, progress=self._progress)
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         return result
 

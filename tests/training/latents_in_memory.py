@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -21,6 +22,8 @@ DIFFUSION = DiffusionConfig()
 
 class LatentsInMemory:
     """Clips whose latents are drawn from their number; `p` are paired, `s` audio-only, the last of each held out."""
+
+    codec_folder = Path("none")
 
     def __init__(self, paired: int = 10, audio_only: int = 6, held_out: int = 2) -> None:
         self.entries: dict[str, LatentEntry] = {}

@@ -12,13 +12,16 @@ import pytest
 
 import nava.training.stage
 from nava.config.ablation import VARIANTS
+from nava.config.launch import LaunchConfig
 from nava.config.training import TrainingConfig
 from nava.runtime.errors import InputError
 from nava.runtime.handle import Handle
 from nava.runtime.step import Step
 from nava.runtime.storage import read_json
+from nava.training.job_file import TrainingJob
 from nava.training.stage import StageJob
 from nava.training.variant import train_variant
+from nava.training.worker import stage_job
 from tests.training.latents_in_memory import TINY_MODEL, LatentsInMemory, tiny_training
 
 run_stage = nava.training.stage.run_stage
@@ -71,8 +74,7 @@ def a_step(run_dir: Path, name: str = "first", seeds: int = 2, **training: objec
         "ablation": {"seeds": seeds, "hal_only_layers": 2, "ufl_only_layers": 2},
         "training": dataclasses.asdict(_short_training(**training)),
         "model": json.loads(json.dumps(dataclasses.asdict(TINY_MODEL))) | {"num_trimodal_layers": 2},
-        "diffusion": {},
-        "loader": {},
+        **{name: {} for name in ("diffusion", "loader", "launch", "cluster", "tracking")},
     }
     workdir = run_dir / "steps" / name
     workdir.mkdir(parents=True, exist_ok=True)
@@ -146,6 +148,24 @@ def test_wrong_input_is_refused_before_training(stages: Stages, tmp_path: Path) 
     with pytest.raises(InputError, match="expected a handle of kind 'latent_shards'"):
         train_variant(a_step(tmp_path), dataclasses.replace(SHARDS, kind="clips"), variant="hal_only")
     assert stages.trained == []
+
+
+def test_stages_go_through_the_launcher_that_the_recipe_asks_for(
+    stages: Stages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched = []
+
+    def launch(job: TrainingJob, launch: LaunchConfig, name: str, key: str) -> None:
+        launched.append((name, launch.processes_per_node, Path(job.workdir).name == key))
+        stages.run(stage_job(job, lambda rows, _total, _label: rows, print))
+
+    monkeypatch.setattr("nava.training.job_launch.launch_job", launch)
+    step = a_step(tmp_path / "two", seeds=1)
+    step.sections["launch"] = {"processes_per_node": 2}
+    together = result_of(train_variant(step, SHARDS, variant="hal_only"))
+    assert launched == [(f"train_variant, seed 3, stage {stage}", 2, True) for stage in (1, 2, 3)]
+    alone = result_of(train_variant(a_step(tmp_path / "one", seeds=1), SHARDS, variant="hal_only"))
+    assert together == alone, "where it runs is no part of the result"
 
 
 def test_the_module_of_the_step_is_light() -> None:
