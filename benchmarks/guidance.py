@@ -78,10 +78,10 @@ ALL_TASKS = tuple(f"training.stage{stage}.tasks={{t2av: 2, ti2av: 1, t2v: 1, tia
 VOICED_MODEL = ("model.speaker_dim=192",)
 TRAININGS = {
     "flash": Training("demo"),
-    "flash, masks per sample": Training("demo", PER_SAMPLE),
     "impact": Training("impact"),
     "talk": Training("talk", VOICED_MODEL),
     "tasks": Training("demo_voices", (*VOICED_MODEL, *ALL_TASKS), seeds=(0,)),
+    "flash, masks per sample": Training("demo", PER_SAMPLE),
 }
 FRESH = {"flash": "fresh", "impact": "fresh", "talk": "fresh_voices"}
 

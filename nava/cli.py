@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from nava.console.data_command import data
+from nava.console.eval_command import evaluate
 from nava.console.generate_command import generate
 from nava.console.model_command import model
+from nava.console.rewrite_command import rewrite
 from nava.console.train_command import train
 from nava.runtime.errors import EXIT_FAILED, EXIT_WRONG_INPUT, NavaError
 
@@ -180,8 +182,10 @@ def serve(run_dir: Path, port: int) -> None:
 
 main.add_command(data)
 main.add_command(model)
+main.add_command(evaluate)
 main.add_command(generate)
 main.add_command(train)
+main.add_command(rewrite)
 
 
 def _existing(run_dir: Path) -> Path:

@@ -26,10 +26,10 @@ from nava.config.encoding import EncodingConfig
 from nava.config.latents import LatentsConfig
 from nava.data.clip_encoder import Corpus, EncodedClip, Encoders, clip_shapes, encode_clips, load_encoders
 from nava.data.clip_text import text_of
-from nava.data.curation.local_pool import Outcome, run_units
 from nava.data.shards import ShardPlan, plan_shards, shard_facts, write_shard
 from nava.runtime.errors import InputError, NavaError
 from nava.runtime.hashing import sha256_file, sha256_json
+from nava.runtime.worker_pool import Outcome, run_units
 
 _BYTES = {"F32": 4, "BF16": 2}
 # Encoders of a worker process, by the folder they lie in: loaded once, used for every shard.

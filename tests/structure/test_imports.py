@@ -16,6 +16,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("evaluation",),
     ("training",),
     ("generation",),
+    ("rewriting",),
     ("data",),
     ("model", "latents", "conditioning", "diffusion"),
     ("artifacts",),

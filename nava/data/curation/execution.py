@@ -52,7 +52,7 @@ class LocalExecutor:
 
     def run(self, stages: Sequence[Stage], tasks: Sequence[SourceTask]) -> Iterator[Outcome]:
         """One outcome per task. A file that ends its worker every time is reported, and the rest is unharmed."""
-        from nava.data.curation.local_pool import run_units
+        from nava.runtime.worker_pool import run_units
 
         runner = TaskRunner(list(stages))
         # Long files first, so that the last worker is not left alone with one.

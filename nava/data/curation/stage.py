@@ -2,7 +2,7 @@
 
 The shape follows NeMo Curator: a task is a source file with its clips, a stage says what it reads, what it adds and
 what it needs, loads its model once per worker, and transforms a batch of tasks. Executors
-(`nava.data.curation.local_pool`, `nava.data.curation.ray_data`) deliver a task at least once, so a stage must be safe
+(`nava.runtime.worker_pool`, `nava.data.curation.ray_data`) deliver a task at least once, so a stage must be safe
 to run again: it writes only files named after what they hold, atomically.
 """
 

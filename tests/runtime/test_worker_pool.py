@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nava.data.curation.local_pool import run_units
+from nava.runtime.worker_pool import run_units
 
 LONG_S = 60.0
 
@@ -92,8 +92,8 @@ def test_leaving_early_ends_the_workers():
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_workers_end_with_a_parent_that_is_killed():
     code = (
-        "from nava.data.curation.local_pool import run_units\n"
-        "from tests.data.curation.test_local_pool import work\n"
+        "from nava.runtime.worker_pool import run_units\n"
+        "from tests.runtime.test_worker_pool import work\n"
         "if __name__ == '__main__':\n"
         "    for outcome in run_units(work, ['pid'] + ['double:1'] * 10**6, 1, 60.0, 2):\n"
         "        print(outcome.result, flush=True)\n"

@@ -1,0 +1,246 @@
+"""`nava eval`: benchmarks, their metrics, somebody's outputs scored, and results beside each other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nava.runtime.errors import EXIT_DONE, EXIT_FAILED, InputError
+
+if TYPE_CHECKING:
+    from nava.evaluation.run.score import Scored, ScoringSettings
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+TASK = click.option("--task", "task_name", required=True, help="A task, see `nava eval tasks`, or a .yaml file.")
+DATA = click.option("--data", type=FOLDER, help="Folder of the benchmark's data; the built-in one is made there.")
+DEFAULT_DATA = Path("~/.cache/nava/benchmarks")
+
+
+@click.group("eval")
+def evaluate() -> None:
+    """Benchmarks: run a model, score anybody's outputs, compare results; every figure with coverage and interval."""
+
+
+@evaluate.command("tasks")
+def tasks() -> None:
+    """The benchmarks that there are."""
+    from nava.evaluation.benchmark.task import load_task, task_names
+
+    for name in task_names():
+        task = load_task(name)
+        counts = ", ".join(f"{subset} {entry.items}" for subset, entry in task.subsets.items())
+        click.echo(f"{name:18} {task.title}: {counts} items; {len(task.metrics)} metrics; edition {task.edition}")
+
+
+@evaluate.command("metrics")
+@click.option("--task", "task_name", help="Only those of a task.")
+@click.argument("names", nargs=-1)
+def metrics(task_name: str | None, names: tuple[str, ...]) -> None:
+    """The metrics that there are, or all that is known of those NAMES: protocol, backends, what they notice."""
+    from nava.evaluation.benchmark.task import load_task
+    from nava.evaluation.catalogue.manifest import catalogue
+
+    known = catalogue()
+    if unknown := set(names) - set(known):
+        raise InputError(f"there is no metric {', '.join(sorted(unknown))}; `nava eval metrics` lists them")
+    wanted = names or ([routing.metric for routing in load_task(task_name).metrics] if task_name else list(known))
+    for name in wanted:
+        click.echo("\n".join(_described(known[name], whole=bool(names))))
+
+
+def _described(manifest: Any, *, whole: bool) -> list[str]:
+    backends = ", ".join(_backend(backend) for backend in manifest.backends)
+    if not whole:
+        reading = f"{manifest.label} ({manifest.unit}, {manifest.direction} is better)"
+        return [f"{manifest.metric_id:26} {reading}: {backends}"]
+    return [
+        f"{manifest.metric_id}: {manifest.label}",
+        f"  {manifest.about}",
+        f"  protocol {manifest.protocol}; {manifest.level} level; unit {manifest.unit}; {manifest.direction} is better",
+        f"  needs {', '.join(manifest.needs)}; from {manifest.citation}",
+        f"  notices {', '.join(manifest.sensitive_to) or 'nothing that is tested'}",
+        f"  does not notice {', '.join(manifest.insensitive_to) or 'nothing that is tested'}",
+        *(f"  {_backend(backend)}: {backend.licence}. {backend.about}".rstrip() for backend in manifest.backends),
+    ]
+
+
+def _backend(backend: Any) -> str:
+    return f"{backend.backend} ({backend.tier}{'' if backend.proven else ', unproven'})"
+
+
+@evaluate.command("requests")
+@TASK
+@DATA
+@click.option("--seed", default=0, show_default=True, help="Of the noise.")
+@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="JSONL file to write.")
+def requests(task_name: str, data: Path | None, seed: int, out: Path) -> None:
+    """Write a benchmark's items as requests for `nava generate --requests`."""
+    from nava.evaluation.run.requests import write_requests
+
+    _, items = _benchmark(task_name, data)
+    write_requests(out, items, seed)
+    click.echo(f"{out}: {len(items)} requests\nnext: nava generate --requests {out} --output-dir OUTPUTS")
+
+
+@evaluate.command("score")
+@TASK
+@DATA
+@click.option("--outputs", required=True, type=FOLDER, help="The generated files; outputs.jsonl in it may map them.")
+@click.option("--out", "-o", required=True, type=FOLDER, help="Folder of the result; run again to go on.")
+@click.option("--model", default="", help="Whose outputs they are; by default the folder's name.")
+@click.option("--metric", "only", multiple=True, help="Only this metric of the task; may be given often.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Worker processes.")
+@click.option("--cache", type=FOLDER, help="Folder of features that runs share; by default in --out.")
+@click.option("--min-coverage", default=0.9, show_default=True, type=click.FloatRange(0, 1), help="Items with a value.")
+@click.option("--allow-missing", is_flag=True, help="Exit with 0 even if a figure has too few values.")
+def score(
+    task_name: str,
+    data: Path | None,
+    outputs: Path,
+    out: Path,
+    model: str,
+    only: tuple[str, ...],
+    workers: int,
+    cache: Path | None,
+    min_coverage: float,
+    allow_missing: bool,
+) -> None:
+    """Score generated files under a benchmark's metrics; killed, the same command goes on.
+
+    Exit codes: 0 done, 1 a figure has values for too few items, 2 wrong input.
+    """
+    from nava.evaluation.extraction.feature_cache import FeatureCache
+    from nava.evaluation.run.outputs import find_outputs
+    from nava.evaluation.run.score import ScoringSettings, score_outputs, write_result
+
+    task, items = _benchmark(task_name, data)
+    _check_metrics(task, only)
+    found, spare = find_outputs(outputs, items)
+    if spare:
+        click.echo(f"note: {len(spare)} files belong to no item: {', '.join(spare[:3])}", err=True)
+    settings = ScoringSettings(workers=workers, min_coverage=min_coverage)
+    scored = score_outputs(task, items, found, FeatureCache(cache or out / "features"), settings, _watch, only)
+    write_result(out / "result", task, items, scored, settings, model or outputs.resolve().name)
+    _tell(scored, settings)
+    click.echo(f"{out / 'result'}: rows.jsonl, summary.json")
+    sys.exit(EXIT_FAILED if scored.uncovered and not allow_missing else EXIT_DONE)
+
+
+def _check_metrics(task: Any, only: Iterable[str]) -> None:
+    known = [routing.metric for routing in task.metrics]
+    if unknown := set(only) - set(known):
+        raise InputError(f"task {task.task_id} has no metric {', '.join(sorted(unknown))}; it has {', '.join(known)}")
+
+
+def _tell(scored: Scored, settings: ScoringSettings) -> None:
+    for figure in scored.figures:
+        value = "–" if figure.value is None else f"{figure.value:.4g}"
+        interval = "" if figure.ci_low is None else f" [{figure.ci_low:.4g}, {figure.ci_high:.4g}]"
+        mark = " unproven" if figure.unproven else ""
+        click.echo(f"{figure.column:40} {value}{interval} {figure.unit}, {figure.n} of {figure.eligible} items{mark}")
+    for absent in scored.absent:
+        click.echo(f"{absent.metric}[{absent.backend}]: not measured: {absent.reason}")
+    for figure in scored.uncovered:
+        click.echo(f"too few: {figure.column}: {figure.reason}", err=True)
+
+
+@evaluate.command("compare")
+@click.argument("first", type=FOLDER)
+@click.argument("second", type=FOLDER)
+def compare(first: Path, second: Path) -> None:
+    """Paired differences of two results on the same items, with intervals: FIRST minus SECOND."""
+    from nava.evaluation.run.compare import compare_runs
+
+    for row in compare_runs(first, second):
+        if row.difference is None:
+            click.echo(f"{row.column:40} not compared: {row.reason}")
+            continue
+        verdict = f"{row.better} is better" if row.better else "no difference beyond chance"
+        click.echo(
+            f"{row.column:40} {row.difference:+.4g} [{row.ci_low:+.4g}, {row.ci_high:+.4g}], p {row.p_value:.2g}, "
+            f"{row.n} items: {verdict}"
+        )
+
+
+@evaluate.command("leaderboard")
+@click.argument("folders", nargs=-1, required=True, type=FOLDER)
+def leaderboard(folders: tuple[Path, ...]) -> None:
+    """Results beside each other and beside what is published on their task, as a Markdown table."""
+    from nava.evaluation.run.leaderboard import leaderboard as board_of
+
+    board = board_of(folders)
+    click.echo("| model | " + " | ".join(board.columns) + " |")
+    click.echo("|---" * (len(board.columns) + 1) + "|")
+    for row in board.rows:
+        cells = [f"{row.figures[name]['value']:.4g}" if name in row.figures else "–" for name in board.columns]
+        click.echo(f"| {row.model} ({row.origin}) | " + " | ".join(cells) + " |")
+    if board.source:
+        click.echo(f"\npublished: {board.source}")
+
+
+@evaluate.command("reproduce")
+@click.argument("result", type=FOLDER)
+@click.option("--model", required=True, help="Whose published row.")
+def reproduce(result: Path, model: str) -> None:
+    """Published figures of a model beside those measured here."""
+    from nava.evaluation.run.reproduce import reproduce as held
+
+    for row in held(result, model):
+        measured = "–" if row.measured is None else f"{row.measured:.4g} ({row.relative:+.1%})"
+        click.echo(f"{row.title:8} published {row.published:.4g}, measured {measured} {row.column} {row.note}".rstrip())
+
+
+@evaluate.command("doctor")
+@click.option("--out", "-o", required=True, type=FOLDER, help="Folder for spoilt clips and findings.json.")
+@DATA
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
+def doctor(out: Path, data: Path | None, workers: int) -> None:
+    """Spoil clips in known ways and see whether each metric notices what its manifest says.
+
+    Exit codes: 0 all as the manifests say, 1 a metric did not notice, or noticed what it should not.
+    """
+    from dataclasses import asdict
+
+    from nava.evaluation.benchmark.builtin import make_builtin
+    from nava.evaluation.benchmark.task import load_task
+    from nava.evaluation.doctor.diagnose import diagnose
+    from nava.evaluation.run.score import ScoringSettings
+    from nava.runtime.storage import write_json
+
+    benchmark = make_builtin(_place("builtin", data))
+    findings = diagnose(benchmark, load_task("builtin"), out, ScoringSettings(workers=workers), _watch)
+    write_json(out / "findings.json", [asdict(finding) for finding in findings])
+    for finding in findings:
+        held = {True: "as said", False: "NOT as said", None: "not seen"}[finding.held]
+        surely = "" if finding.auroc is None else f", AUROC {finding.auroc:.2f}"
+        what = f"{finding.column:40} {finding.perturbation:20} {finding.expected:6}"
+        click.echo(f"{what} {held}{surely} {finding.reason}".rstrip())
+    wrong = [finding for finding in findings if finding.held is not True]
+    click.echo(f"{len(findings) - len(wrong)} of {len(findings)} are as the manifests say; {out / 'findings.json'}")
+    sys.exit(EXIT_FAILED if wrong else EXIT_DONE)
+
+
+def _benchmark(name: str, data: Path | None) -> tuple[Any, list[Any]]:
+    """A task and its items."""
+    from nava.evaluation.benchmark.layouts import load_items
+    from nava.evaluation.benchmark.task import load_task
+
+    task = load_task(name)
+    folder = _place(task.task_id, data)
+    if task.layout == "builtin":
+        folder.mkdir(parents=True, exist_ok=True)
+    return task, load_items(task, folder)
+
+
+def _place(name: str, data: Path | None) -> Path:
+    return data or DEFAULT_DATA.expanduser() / name
+
+
+def _watch(things: Iterable[Any], total: int, label: str) -> Iterable[Any]:
+    from nava.runtime.progress import Progress
+
+    return Progress(bar=sys.stderr.isatty())(things, total=total, label=label)

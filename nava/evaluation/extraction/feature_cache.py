@@ -1,0 +1,95 @@
+"""Features by content: of a file's bytes and of the backend with its version and weights. Any run may share a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from nava.evaluation.extraction.features import UNMEASURABLE, Features, UnmeasurableError, read_features
+from nava.evaluation.extraction.unit import Extracted, ExtractionUnit, Wanted, extract, identity_of
+from nava.runtime.hashing import sha256_file, sha256_json
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Features that a score needs: of a file, by a backend."""
+
+    media: Path
+    backend: str
+
+
+class FeatureCache:
+    """A folder of features.
+
+    Args:
+        folder: made when first written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._sha256: dict[Path, str] = {}
+
+    def sha256(self, media: Path) -> str:
+        """Hash of a file's bytes; of one that is missing or empty there is none: UnmeasurableError."""
+        if media not in self._sha256:
+            if not media.is_file():
+                raise UnmeasurableError(f"the file {media.name} is missing")
+            if not media.stat().st_size:
+                raise UnmeasurableError(f"the file {media.name} is empty")
+            self._sha256[media] = sha256_file(media)
+        return self._sha256[media]
+
+    def path(self, wish: Wish) -> Path:
+        """Where the features are, or will be."""
+        key = sha256_json([self.sha256(wish.media), identity_of(wish.backend)])
+        return self._folder / wish.backend / key[:2] / f"{key}.safetensors"
+
+    def find(self, wish: Wish) -> Features | None:
+        """The features, if they are there and whole; damaged ones are removed.
+
+        Raises:
+            UnmeasurableError: it is known that there are none.
+        """
+        from safetensors import SafetensorError
+
+        path = self.path(wish)
+        if not path.is_file():
+            return None
+        try:
+            features = read_features(path)
+        except (SafetensorError, OSError, ValueError):
+            path.unlink(missing_ok=True)
+            return None
+        if reason := features.values.get(UNMEASURABLE):
+            raise UnmeasurableError(str(reason))
+        return features
+
+    def units(self, wishes: Iterable[Wish]) -> list[ExtractionUnit]:
+        """What has to be extracted, file by file in the order of their hashes."""
+        by_file: dict[str, tuple[Path, dict[str, Path]]] = {}
+        for wish in dict.fromkeys(wishes):
+            # What is known not to be there need not be looked for.
+            with suppress(UnmeasurableError):
+                if self.find(wish) is None:
+                    _, targets = by_file.setdefault(self.sha256(wish.media), (wish.media, {}))
+                    targets[wish.backend] = self.path(wish)
+        return [
+            ExtractionUnit(media, tuple(Wanted(backend, targets[backend]) for backend in sorted(targets)))
+            for _, (media, targets) in sorted(by_file.items())
+        ]
+
+
+def extract_all(
+    units: list[ExtractionUnit], workers: int, timeout_s: float, attempts: int
+) -> Iterator[tuple[ExtractionUnit, list[Extracted]]]:
+    """Extract in worker processes; a file that ends its worker costs its own features alone."""
+    from nava.runtime.worker_pool import run_units
+
+    for outcome in run_units(extract, units, workers, timeout_s, attempts):
+        if outcome.result is not None:
+            yield outcome.unit, outcome.result
+        else:
+            reason = f"extraction {outcome.failure.replace('_', ' ')}: {outcome.detail}"
+            yield outcome.unit, [Extracted(wanted.backend, 0.0, reason) for wanted in outcome.unit.wanted]

@@ -1,0 +1,77 @@
+"""A unit of extraction: one file and the backends that look at it, in a worker process that may die."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from nava.evaluation.extraction.clip_file import ClipFile
+from nava.evaluation.extraction.extractor import Extractor, identity, make_extractor
+from nava.evaluation.extraction.features import UNMEASURABLE, Features, UnmeasurableError, write_features
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Features of a file that are not in the cache.
+
+    Attributes:
+        backend: who finds them.
+        target: the file that they go to.
+    """
+
+    backend: str
+    target: Path
+
+
+@dataclass(frozen=True)
+class ExtractionUnit:
+    """One file, so that it is decoded once for all backends."""
+
+    media: Path
+    wanted: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What became of one backend's features: seconds, and why there are none."""
+
+    backend: str
+    seconds: float
+    reason: str = ""
+
+
+@cache
+def loaded(backend: str) -> Extractor:
+    """A backend of this process."""
+    return make_extractor(backend)
+
+
+@cache
+def identity_of(backend: str) -> str:
+    """Its identity."""
+    return identity(backend, loaded(backend))
+
+
+def extract(unit: ExtractionUnit) -> list[Extracted]:
+    """Find and write the features of a file; what cannot be measured is said, what goes wrong in a backend too."""
+    clip = ClipFile(unit.media)
+    return [_extracted(clip, wanted) for wanted in unit.wanted]
+
+
+def _extracted(clip: ClipFile, wanted: Wanted) -> Extracted:
+    extractor = loaded(wanted.backend)
+    since = time.perf_counter()
+    wanted.target.parent.mkdir(parents=True, exist_ok=True)
+    reason = ""
+    try:
+        write_features(wanted.target, extractor.extract(clip))
+    except UnmeasurableError as error:
+        # So it is with this file whoever asks again.
+        reason = str(error)
+        write_features(wanted.target, Features({UNMEASURABLE: reason}))
+    # Libraries fail on strange files in ways of their own; the next file is none of their business.
+    except Exception as error:
+        reason = f"{wanted.backend} failed: {type(error).__name__}: {' '.join(str(error).split())}"
+    return Extracted(wanted.backend, time.perf_counter() - since, reason)

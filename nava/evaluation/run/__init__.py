@@ -1,0 +1,1 @@
+"""A run of a benchmark: which scores are wanted, features of the files, rows, figures with intervals."""

@@ -1,0 +1,134 @@
+"""Score a set of outputs: extract what is missing, compute rows and figures, write the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nava.evaluation.benchmark.item import Item
+from nava.evaluation.benchmark.task import Task, manifest_sha256
+from nava.evaluation.extraction.feature_cache import FeatureCache, Wish, extract_all
+from nava.evaluation.run.cells import Absent, Column, columns, wishes
+from nava.evaluation.run.figures import Figure, sample_figure, set_figure
+from nava.evaluation.run.rows import ROWS_FILE, Row, column_rows, write_rows
+from nava.runtime.storage import atomic_folder, read_json, write_json
+
+SCHEMA_VERSION = 1
+SUMMARY_FILE = "summary.json"
+Watch = Callable[[Iterable[Any], int, str], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class ScoringSettings:
+    """How a run works; nothing of it but `min_coverage` and `seed` is in the result.
+
+    Attributes:
+        workers: processes that extract.
+        timeout_s: how long a file may take under all backends together.
+        attempts: how often a file is tried that ends its worker.
+        min_coverage: share of eligible items that must have a value; below it a figure has failed.
+        seed: of the bootstrap.
+    """
+
+    workers: int = 2
+    timeout_s: float = 600.0
+    attempts: int = 2
+    min_coverage: float = 0.9
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run came to."""
+
+    figures: tuple[Figure, ...]
+    absent: tuple[Absent, ...]
+    rows: tuple[Row, ...]
+    failures: Mapping[Wish, str] = field(default_factory=dict)
+
+    @property
+    def uncovered(self) -> list[Figure]:
+        """Figures that too few items have a value for."""
+        return [figure for figure in self.figures if figure.eligible and not figure.covered]
+
+
+def score_outputs(
+    task: Task,
+    items: Sequence[Item],
+    outputs: Mapping[str, Path],
+    cache: FeatureCache,
+    settings: ScoringSettings,
+    watch: Watch,
+    metrics: Sequence[str] = (),
+) -> Scored:
+    """Score files.
+
+    Args:
+        task: which metrics on which items.
+        items: of the benchmark.
+        outputs: the generated file of each item, by id; one that is missing is a row with its reason.
+        cache: what is in it is not extracted again.
+        settings: how.
+        watch: shows progress.
+        metrics: only these.
+    """
+    found, absent = columns(task, items, metrics)
+    failures = _extract(found, outputs, cache, settings, watch)
+    rows: list[Row] = []
+    figures: list[Figure] = []
+    for column in found:
+        if column.manifest.level == "set":
+            figures.append(set_figure(column, outputs, cache, failures, settings.min_coverage, settings.seed))
+            continue
+        own = column_rows(column, outputs, cache, failures)
+        rows += own
+        figures.append(sample_figure(column, own, task.aggregation, settings.min_coverage, settings.seed))
+    return Scored(tuple(figures), tuple(absent), tuple(rows), failures)
+
+
+def _extract(
+    found: Sequence[Column],
+    outputs: Mapping[str, Path],
+    cache: FeatureCache,
+    settings: ScoringSettings,
+    watch: Watch,
+) -> dict[Wish, str]:
+    """Fill the cache; what could not be extracted, and why."""
+    units = cache.units(wishes(found, outputs))
+    done = extract_all(units, settings.workers, settings.timeout_s, settings.attempts)
+    failures: dict[Wish, str] = {}
+    for unit, extracted in watch(done, len(units), "files"):
+        failures |= {Wish(unit.media, part.backend): part.reason for part in extracted if part.reason}
+    return failures
+
+
+def write_result(
+    folder: Path, task: Task, items: Sequence[Item], scored: Scored, settings: ScoringSettings, model: str
+) -> None:
+    """Write `rows.jsonl` and, last, `summary.json`; nothing in them depends on time, place or number of workers."""
+    with atomic_folder(folder) as part:
+        write_rows(part / ROWS_FILE, scored.rows)
+        write_json(
+            part / SUMMARY_FILE,
+            {
+                "schema_version": SCHEMA_VERSION,
+                "model": model,
+                "task": task.column,
+                "edition": task.edition,
+                "title": task.title,
+                "manifest_sha256": manifest_sha256(task, items),
+                "items": len(items),
+                "min_coverage": settings.min_coverage,
+                "seed": settings.seed,
+                "figures": [{**asdict(figure), "coverage": figure.coverage} for figure in scored.figures],
+                "absent": [asdict(absent) for absent in scored.absent],
+            },
+        )
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The summary of a run. FileNotFoundError where there is no complete result."""
+    value: dict[str, Any] = read_json(folder / SUMMARY_FILE)
+    return value
