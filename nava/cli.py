@@ -12,6 +12,7 @@ from nava.console.eval_command import evaluate
 from nava.console.generate_command import generate
 from nava.console.model_command import model
 from nava.console.rewrite_command import rewrite
+from nava.console.study_command import study
 from nava.console.train_command import train
 from nava.runtime.errors import EXIT_FAILED, EXIT_WRONG_INPUT, NavaError
 
@@ -186,6 +187,7 @@ main.add_command(evaluate)
 main.add_command(generate)
 main.add_command(train)
 main.add_command(rewrite)
+main.add_command(study)
 
 
 def _existing(run_dir: Path) -> Path:
