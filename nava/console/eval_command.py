@@ -94,6 +94,7 @@ def requests(task_name: str, data: Path | None, seed: int, out: Path) -> None:
 @click.option("--model", default="", help="Whose outputs they are; by default the folder's name.")
 @click.option("--metric", "only", multiple=True, help="Only this metric of the task; may be given often.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Worker processes.")
+@click.option("--backends", type=click.Path(path_type=Path), help="YAML file: where backends have their weights.")
 @click.option("--cache", type=FOLDER, help="Folder of features that runs share; by default in --out.")
 @click.option("--min-coverage", default=0.9, show_default=True, type=click.FloatRange(0, 1), help="Items with a value.")
 @click.option("--allow-missing", is_flag=True, help="Exit with 0 even if a figure has too few values.")
@@ -105,6 +106,7 @@ def score(
     model: str,
     only: tuple[str, ...],
     workers: int,
+    backends: Path | None,
     cache: Path | None,
     min_coverage: float,
     allow_missing: bool,
@@ -114,6 +116,7 @@ def score(
     Exit codes: 0 done, 1 a figure has values for too few items, 2 wrong input.
     """
     from nava.evaluation.extraction.feature_cache import FeatureCache
+    from nava.evaluation.run.backend_file import read_backend_file
     from nava.evaluation.run.outputs import find_outputs
     from nava.evaluation.run.score import ScoringSettings, score_outputs, write_result
 
@@ -123,7 +126,8 @@ def score(
     if spare:
         click.echo(f"note: {len(spare)} files belong to no item: {', '.join(spare[:3])}", err=True)
     settings = ScoringSettings(workers=workers, min_coverage=min_coverage)
-    scored = score_outputs(task, items, found, FeatureCache(cache or out / "features"), settings, _watch, only)
+    features = FeatureCache(cache or out / "features", read_backend_file(backends) if backends else None)
+    scored = score_outputs(task, items, found, features, settings, _watch, only)
     write_result(out / "result", task, items, scored, settings, model or outputs.resolve().name)
     _tell(scored, settings)
     click.echo(f"{out / 'result'}: rows.jsonl, summary.json")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 from nava.evaluation.extraction.clip_file import ClipFile
 from nava.evaluation.extraction.features import Features
 from nava.runtime.errors import InputError
-from nava.runtime.hashing import sha256_json
+from nava.runtime.hashing import sha256_json, sha256_path
 
 
 class Extractor(Protocol):
@@ -19,6 +21,8 @@ class Extractor(Protocol):
     Attributes:
         version: raised whenever the same file gives other features; part of the cache's key.
         weights_sha256: of its weights; None without any.
+
+    One whose weights are no part of a package has `needs_weights = True` and takes them by name.
     """
 
     version: int
@@ -73,22 +77,51 @@ ENTRIES = {
 }
 
 
-def make_extractor(name: str, settings: Mapping[str, Any] | None = None) -> Extractor:
+def make_extractor(name: str, settings: Mapping[str, str] | None = None) -> Extractor:
     """A backend, loaded.
 
+    Args:
+        name: one of `ENTRIES`.
+        settings: of a backend with weights: `weights`, where they are; `sha256`, what they must be; `device`.
+
     Raises:
-        InputError: there is none of that name, a package is missing, or its weights are.
+        InputError: there is none of that name, a package is missing, or its weights are missing or others.
     """
-    entry = ENTRIES.get(name)
-    if entry is None:
-        raise InputError(f"there is no backend {name!r} here; there are {', '.join(ENTRIES)}")
-    if absent := entry.missing():
+    if absent := entry_of(name).missing():
         raise InputError(f"backend {name} needs {', '.join(absent)}: pip install {' '.join(absent)}")
-    module, _, kind = entry.place.partition(":")
-    made: Extractor = getattr(importlib.import_module(module), kind)(**(settings or {}))
+    made: Extractor = _class_of(name)(**(settings or {}))
     return made
 
 
-def identity(name: str, extractor: Extractor) -> str:
-    """What decides the features of a file, besides the file."""
-    return sha256_json({"backend": name, "version": extractor.version, "weights": extractor.weights_sha256})
+def entry_of(name: str) -> ExtractorEntry:
+    """Where a backend is. InputError lists those that there are."""
+    if name not in ENTRIES:
+        raise InputError(f"there is no backend {name!r} here; there are {', '.join(ENTRIES)}")
+    return ENTRIES[name]
+
+
+def needs_weights(name: str) -> bool:
+    """Whether a backend has to be told where its weights are."""
+    return bool(getattr(_class_of(name), "needs_weights", False))
+
+
+@cache
+def identity(name: str, settings: tuple[tuple[str, str], ...] = ()) -> str:
+    """What decides the features of a file, besides the file: backend, version, and the bytes of its weights.
+
+    The weights are hashed, not loaded. InputError if they are not there.
+    """
+    kind, weights = _class_of(name), dict(settings).get("weights")
+    sha256 = _weights_sha256(name, Path(weights)) if weights else getattr(kind, "weights_sha256", None)
+    return sha256_json({"backend": name, "version": kind.version, "weights": sha256})
+
+
+def _weights_sha256(name: str, path: Path) -> str:
+    if not path.exists():
+        raise InputError(f"backend {name}: there are no weights at {path}")
+    return sha256_path(path)
+
+
+def _class_of(name: str) -> Any:
+    module, _, kind = entry_of(name).place.partition(":")
+    return getattr(importlib.import_module(module), kind)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from nava.evaluation.extraction.extractor import identity
 from nava.evaluation.extraction.features import UNMEASURABLE, Features, UnmeasurableError, read_features
-from nava.evaluation.extraction.unit import Extracted, ExtractionUnit, Wanted, extract, identity_of
+from nava.evaluation.extraction.unit import Extracted, ExtractionUnit, Settings, Wanted, extract
 from nava.runtime.hashing import sha256_file, sha256_json
 
 
@@ -25,10 +26,12 @@ class FeatureCache:
 
     Args:
         folder: made when first written to.
+        backends: settings of backends by name.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, backends: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self._folder = folder
+        self._settings = {name: tuple(sorted(values.items())) for name, values in (backends or {}).items()}
         self._sha256: dict[Path, str] = {}
 
     def sha256(self, media: Path) -> str:
@@ -41,9 +44,18 @@ class FeatureCache:
             self._sha256[media] = sha256_file(media)
         return self._sha256[media]
 
+    @property
+    def configured(self) -> set[str]:
+        """Backends with settings."""
+        return set(self._settings)
+
+    def settings(self, backend: str) -> Settings:
+        """Those of a backend."""
+        return self._settings.get(backend, ())
+
     def path(self, wish: Wish) -> Path:
         """Where the features are, or will be."""
-        key = sha256_json([self.sha256(wish.media), identity_of(wish.backend)])
+        key = sha256_json([self.sha256(wish.media), identity(wish.backend, self.settings(wish.backend))])
         return self._folder / wish.backend / key[:2] / f"{key}.safetensors"
 
     def find(self, wish: Wish) -> Features | None:
@@ -76,7 +88,7 @@ class FeatureCache:
                     _, targets = by_file.setdefault(self.sha256(wish.media), (wish.media, {}))
                     targets[wish.backend] = self.path(wish)
         return [
-            ExtractionUnit(media, tuple(Wanted(backend, targets[backend]) for backend in sorted(targets)))
+            ExtractionUnit(media, tuple(Wanted(name, targets[name], self.settings(name)) for name in sorted(targets)))
             for _, (media, targets) in sorted(by_file.items())
         ]
 

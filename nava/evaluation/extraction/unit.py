@@ -8,8 +8,11 @@ from functools import cache
 from pathlib import Path
 
 from nava.evaluation.extraction.clip_file import ClipFile
-from nava.evaluation.extraction.extractor import Extractor, identity, make_extractor
+from nava.evaluation.extraction.extractor import Extractor, make_extractor
 from nava.evaluation.extraction.features import UNMEASURABLE, Features, UnmeasurableError, write_features
+from nava.runtime.errors import InputError
+
+Settings = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -19,10 +22,12 @@ class Wanted:
     Attributes:
         backend: who finds them.
         target: the file that they go to.
+        settings: of the backend, as pairs.
     """
 
     backend: str
     target: Path
+    settings: Settings = ()
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,9 @@ class Extracted:
 
 
 @cache
-def loaded(backend: str) -> Extractor:
+def loaded(backend: str, settings: Settings = ()) -> Extractor:
     """A backend of this process."""
-    return make_extractor(backend)
-
-
-@cache
-def identity_of(backend: str) -> str:
-    """Its identity."""
-    return identity(backend, loaded(backend))
+    return make_extractor(backend, dict(settings))
 
 
 def extract(unit: ExtractionUnit) -> list[Extracted]:
@@ -61,16 +60,18 @@ def extract(unit: ExtractionUnit) -> list[Extracted]:
 
 
 def _extracted(clip: ClipFile, wanted: Wanted) -> Extracted:
-    extractor = loaded(wanted.backend)
     since = time.perf_counter()
     wanted.target.parent.mkdir(parents=True, exist_ok=True)
     reason = ""
     try:
-        write_features(wanted.target, extractor.extract(clip))
+        write_features(wanted.target, loaded(wanted.backend, wanted.settings).extract(clip))
     except UnmeasurableError as error:
         # So it is with this file whoever asks again.
         reason = str(error)
         write_features(wanted.target, Features({UNMEASURABLE: reason}))
+    except InputError as error:
+        # The backend cannot be had: its weights are missing, or others than stated.
+        reason = str(error)
     # Libraries fail on strange files in ways of their own; the next file is none of their business.
     except Exception as error:
         reason = f"{wanted.backend} failed: {type(error).__name__}: {' '.join(str(error).split())}"

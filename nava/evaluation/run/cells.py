@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nava.evaluation.benchmark.item import NEEDS, Item
 from nava.evaluation.benchmark.task import Task
 from nava.evaluation.catalogue.manifest import Backend, MetricManifest, catalogue
-from nava.evaluation.extraction.extractor import ENTRIES
+from nava.evaluation.extraction.extractor import ENTRIES, needs_weights
 from nava.evaluation.extraction.feature_cache import Wish
 
 
@@ -36,13 +36,16 @@ class Absent:
     reason: str
 
 
-def columns(task: Task, items: Sequence[Item], metrics: Sequence[str] = ()) -> tuple[list[Column], list[Absent]]:
+def columns(
+    task: Task, items: Sequence[Item], metrics: Sequence[str] = (), configured: Collection[str] = ()
+) -> tuple[list[Column], list[Absent]]:
     """The columns of a run, and what is missing for the others.
 
     Args:
         task: which metrics, on which items.
         items: of the benchmark.
         metrics: only these; empty for all of the task.
+        configured: backends that have settings, and so weights.
     """
     found: list[Column] = []
     absent: list[Absent] = []
@@ -54,7 +57,7 @@ def columns(task: Task, items: Sequence[Item], metrics: Sequence[str] = ()) -> t
         for backend in manifest.backends:
             if routing.backends and backend.backend not in routing.backends:
                 continue
-            if reason := _unavailable(backend):
+            if reason := _unavailable(backend, configured):
                 absent.append(Absent(manifest.metric_id, backend.backend, reason))
             else:
                 found.append(Column(manifest, backend, eligible))
@@ -65,12 +68,15 @@ def _has(manifest: MetricManifest, item: Item) -> bool:
     return all(NEEDS[need](item) for need in manifest.item_needs)
 
 
-def _unavailable(backend: Backend) -> str:
+def _unavailable(backend: Backend, configured: Collection[str]) -> str:
     entry = ENTRIES.get(backend.backend)
     if entry is None:
         return "this release has no extractor for it"
-    missing = entry.missing()
-    return f"package {', '.join(missing)} is not installed: pip install {' '.join(missing)}" if missing else ""
+    if missing := entry.missing():
+        return f"package {', '.join(missing)} is not installed: pip install {' '.join(missing)}"
+    if needs_weights(backend.backend) and backend.backend not in configured:
+        return "no weights are configured for it: name them in the file of --backends"
+    return ""
 
 
 def subjects(column: Column, item: Item, outputs: Mapping[str, Path]) -> dict[str, Path | None]:

@@ -74,7 +74,7 @@ def score_outputs(
         watch: shows progress.
         metrics: only these.
     """
-    found, absent = columns(task, items, metrics)
+    found, absent = columns(task, items, metrics, cache.configured)
     failures = _extract(found, outputs, cache, settings, watch)
     rows: list[Row] = []
     figures: list[Figure] = []
