@@ -198,6 +198,20 @@ def reproduce(result: Path, model: str) -> None:
         click.echo(f"{row.title:8} published {row.published:.4g}, measured {measured} {row.column} {row.note}".rstrip())
 
 
+@evaluate.command("report")
+@click.argument("folders", nargs=-1, required=True, type=FOLDER)
+@click.option("--out", "-o", required=True, type=FOLDER, help="Folder for index.html, table.md and table.tex.")
+@click.option("--outputs", multiple=True, type=FOLDER, help="Generated files of each result in turn, to look at.")
+@click.option("--clips", default=4, show_default=True, type=click.IntRange(0), help="Items to look at.")
+def report(folders: tuple[Path, ...], out: Path, outputs: tuple[Path, ...], clips: int) -> None:
+    """Results of one task side by side as a page with players, and as tables for papers."""
+    from nava.evaluation.run.report import write_report
+
+    if outputs and len(outputs) != len(folders):
+        raise InputError(f"{len(outputs)} --outputs for {len(folders)} results; give one for each, or none")
+    click.echo(f"{write_report(folders, out, outputs, clips)}: open it in a browser; table.md, table.tex beside it")
+
+
 @evaluate.command("doctor")
 @click.option("--out", "-o", required=True, type=FOLDER, help="Folder for spoilt clips and findings.json.")
 @DATA

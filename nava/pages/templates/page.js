@@ -157,6 +157,22 @@
     });
   }
 
+  // Tables: the head of a column sorts by it, numbers as numbers; what has no value stays at the end.
+  for (const table of all("table.sortable")) {
+    const heads = all("thead th", table);
+    heads.forEach((head, column) => {
+      head.querySelector(".sort").addEventListener("click", () => {
+        const up = head.getAttribute("aria-sort") !== "ascending";
+        for (const other of heads) other.removeAttribute("aria-sort");
+        head.setAttribute("aria-sort", up ? "ascending" : "descending");
+        const rows = all("tbody tr", table).map((row) => ({ row, key: row.cells[column].dataset.sort }));
+        const order = (a, b) => (isNaN(a) || isNaN(b) ? a.localeCompare(b) : Number(a) - Number(b)) * (up ? 1 : -1);
+        rows.sort((a, b) => (a.key === "") - (b.key === "") || order(a.key, b.key));
+        table.tBodies[0].append(...rows.map((entry) => entry.row));
+      });
+    });
+  }
+
   // The section in view is marked in the list of sections.
   const links = new Map(all(".toc a").map((link) => [link.hash.slice(1), link]));
   const watch = new IntersectionObserver((entries) => {
