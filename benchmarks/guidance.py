@@ -74,7 +74,8 @@ CORPORA = {
     "talk": Corpus(2, ("synthetic.flash_share=0", "synthetic.other_kinds=[talk]"), WITH_VOICES),
 }
 PER_SAMPLE = tuple(f"training.stage{stage}.mask_together=false" for stage in STAGES)
-ALL_TASKS = tuple(f"training.stage{stage}.tasks={{t2av: 2, ti2av: 1, t2v: 1, tia2av: 1}}" for stage in STAGES)
+SHARES = {"t2av": 2, "ti2av": 1, "t2v": 1, "tia2av": 1}
+ALL_TASKS = tuple(f"training.stage{stage}.tasks.{task}={share}" for stage in STAGES for task, share in SHARES.items())
 VOICED_MODEL = ("model.speaker_dim=192",)
 TRAININGS = {
     "flash": Training("demo"),
@@ -248,18 +249,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--at-once", type=int, default=2, help="Trainings beside each other, each on one thread.")
+    parser.add_argument("--only", nargs="*", choices=list(TRAININGS), help="These alone; the others' figures stay.")
     options = parser.parse_args()
-    work = Work(options.work)
+    work, names = Work(options.work), options.only or list(TRAININGS)
     for name in CORPORA:
         work.shards(name)
     with ThreadPoolExecutor(options.at_once) as pool:
-        wanted = [(name, seed) for name, training in TRAININGS.items() for seed in training.seeds]
-        list(pool.map(lambda job: work.result(*job), wanted))
-    found: dict[str, Any] = {"command": "python benchmarks/guidance.py --work DIR", "machine": machine()}
-    found["tasks"] = tasks(work)
-    found["alignment"] = {name: alignment(work, name) for name in TRAININGS if name != "tasks"}
-    found["timbre"] = timbre(work)
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        list(
+            pool.map(lambda job: work.result(*job), [(name, seed) for name in names for seed in TRAININGS[name].seeds])
+        )
+    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    found |= {"command": "python benchmarks/guidance.py --work DIR", "machine": machine()}
+    for name in names:
+        if name == "tasks":
+            found["tasks"] = tasks(work)
+        else:
+            found.setdefault("alignment", {})[name] = alignment(work, name)
+        if name == "talk":
+            found["timbre"] = timbre(work)
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ from nava.evaluation.benchmark.item import Item, Spoken
 from nava.evaluation.benchmark.task import Task
 from nava.evaluation.catalogue.manifest import MetricManifest, catalogue
 from nava.evaluation.doctor.perturb import PERTURB, Clip
-from nava.evaluation.extraction.feature_cache import FeatureCache
+from nava.evaluation.extraction.feature_cache import FeatureCache, Wish
+from nava.evaluation.run.cells import columns, wishes
 from nava.evaluation.run.rows import Row
-from nava.evaluation.run.score import ScoringSettings, Watch, score_outputs
+from nava.evaluation.run.score import ScoringSettings, Watch, extract_features, score_outputs
 from nava.evaluation.statistics import wilson
 
 # What is decoded and encoded again is never quite the same: a metric that should not move may move by this share of how
@@ -60,18 +61,28 @@ def diagnose(
         watch: shows progress.
     """
     cache = FeatureCache(folder / "features")
-    wanted = sorted({name for routing in task.metrics for name in _named(catalogue()[routing.metric])})
-    whole = score_outputs(
-        task, benchmark.items, {item.item_id: benchmark.true_clip(item) for item in benchmark.items}, cache, settings,
-        watch,
-    )  # fmt: skip
-    findings = []
-    for name in wanted:
-        items, outputs = spoilt_benchmark(benchmark, name, folder / "clips" / name)
+    true_clips = {item.item_id: benchmark.true_clip(item) for item in benchmark.items}
+    jobs = {"": (list(benchmark.items), true_clips, [routing.metric for routing in task.metrics])}
+    for name in sorted({name for routing in task.metrics for name in _named(catalogue()[routing.metric])}):
         metrics = [routing.metric for routing in task.metrics if name in _named(catalogue()[routing.metric])]
-        spoilt = score_outputs(task, items, outputs, cache, settings, watch, metrics)
-        findings += list(_findings(name, metrics, whole.rows, spoilt.rows))
-    return findings
+        jobs[name] = (*spoilt_benchmark(benchmark, name, folder / "clips" / name), metrics)
+    # All at once: starting workers for each would take longer than their work.
+    wanted = [
+        wish for items, outputs, metrics in jobs.values() for wish in _wishes(task, items, outputs, metrics, cache)
+    ]
+    extract_features(wanted, cache, settings, watch)
+    rows = {
+        name: score_outputs(task, items, outputs, cache, settings, lambda things, *_told: things, metrics).rows
+        for name, (items, outputs, metrics) in jobs.items()
+    }
+    return [finding for name in jobs if name for finding in _findings(name, jobs[name][2], rows[""], rows[name])]
+
+
+def _wishes(
+    task: Task, items: list[Item], outputs: dict[str, Path], metrics: list[str], cache: FeatureCache
+) -> Iterator[Wish]:
+    found, _ = columns(task, items, metrics)
+    return wishes(found, outputs, cache)
 
 
 def _named(manifest: MetricManifest) -> tuple[str, ...]:
@@ -80,7 +91,7 @@ def _named(manifest: MetricManifest) -> tuple[str, ...]:
 
 def spoilt_benchmark(benchmark: BuiltinBenchmark, name: str, folder: Path) -> tuple[list[Item], dict[str, Path]]:
     """The benchmark with every clip spoilt in one way, written as files."""
-    from nava.generation.media import read_mp4, write_mp4
+    from nava.generation.media import write_mp4
 
     folder.mkdir(parents=True, exist_ok=True)
     items: list[Item] = []
@@ -95,16 +106,15 @@ def spoilt_benchmark(benchmark: BuiltinBenchmark, name: str, folder: Path) -> tu
             continue
         items.append(item)
         if not path.is_file():
-            clips = [_clip(read_mp4(benchmark.true_clip(one)), one) for one in (item, other)]
-            made = PERTURB[name](*clips)
+            made = PERTURB[name](*(_clip(benchmark, one) for one in (item, other)))
             write_mp4(path, made.frames_THWC, made.fps, made.samples_N, made.sample_rate_hz)
     return items, outputs
 
 
-def _clip(media: object, item: Item) -> Clip:
-    from nava.generation.media import Media
+def _clip(benchmark: BuiltinBenchmark, item: Item) -> Clip:
+    from nava.generation.media import read_mp4
 
-    assert isinstance(media, Media)
+    media = read_mp4(benchmark.true_clip(item))
     return Clip(media.frames, media.samples, float(media.fps), media.sample_rate, item.spoken_text)
 
 

@@ -61,6 +61,12 @@ class ExtractorEntry:
 
 
 _HERE = "nava.evaluation.extraction"
+_BACKENDS = "nava.evaluation.backends"
+_MODELS = ("torch", "transformers")
+_SYNCNET = "nava.evaluation.backends.syncnet_extractor"
+_DINO = "nava.evaluation.backends.dino_identity"
+_FACES = ("torch", "scipy", "opencv-python-headless")
+_PICTURES = ("torch", "transformers", "pillow")
 ENTRIES = {
     entry.name: entry
     for entry in (
@@ -73,6 +79,16 @@ ENTRIES = {
         ExtractorEntry("silero_vad", f"{_HERE}.speech_activity:SileroVad", ("silero-vad",)),
         ExtractorEntry("rapidocr", f"{_HERE}.burnt_in_text:BurntInText", ("rapidocr",)),
         ExtractorEntry("pocketsphinx", f"{_HERE}.pocketsphinx_words:Pocketsphinx", ("pocketsphinx",)),
+        ExtractorEntry("whisper_large_v3", f"{_BACKENDS}.whisper_words:WhisperLargeV3", (*_MODELS, "scipy")),
+        ExtractorEntry("wavlm_large_ecapa", f"{_BACKENDS}.wavlm_ecapa:WavlmEcapa", _MODELS),
+        ExtractorEntry("audiobox_aesthetics", f"{_BACKENDS}.audiobox:AudioboxAesthetics", _MODELS),
+        ExtractorEntry("clap_630k_fusion", f"{_BACKENDS}.clap:Clap630kFusion", _MODELS),
+        ExtractorEntry("passt", f"{_BACKENDS}.passt:Passt", ("torch",)),
+        ExtractorEntry("syncnet_official", f"{_SYNCNET}:SyncNetOfficial", (*_FACES, "scenedetect-headless")),
+        ExtractorEntry("syncnet_mova", f"{_SYNCNET}:SyncNetMova", (*_FACES, "scenedetect-headless")),
+        ExtractorEntry("syncnet_verse_bench", f"{_SYNCNET}:SyncNetVerseBench", (*_FACES, "onnxruntime")),
+        ExtractorEntry("dinov3_vitl16_token_minus_2", f"{_DINO}:DinoV3TokenMinus2", _PICTURES),
+        ExtractorEntry("dinov3_vitl16_cls", f"{_DINO}:DinoV3Cls", _PICTURES),
     )
 }
 

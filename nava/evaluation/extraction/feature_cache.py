@@ -10,7 +10,8 @@ from pathlib import Path
 from nava.evaluation.extraction.extractor import identity
 from nava.evaluation.extraction.features import UNMEASURABLE, Features, UnmeasurableError, read_features
 from nava.evaluation.extraction.unit import Extracted, ExtractionUnit, Settings, Wanted, extract
-from nava.runtime.hashing import sha256_file, sha256_json
+from nava.runtime.hashing import sha256_bytes, sha256_file, sha256_json
+from nava.runtime.storage import write_text
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,13 @@ class FeatureCache:
                 raise UnmeasurableError(f"the file {media.name} is empty")
             self._sha256[media] = sha256_file(media)
         return self._sha256[media]
+
+    def text_file(self, text: str) -> Path:
+        """A file with a text, so that a backend finds its features as it finds those of media."""
+        path = self._folder / "texts" / f"{sha256_bytes(text.encode())}.txt"
+        if not path.is_file():
+            write_text(path, text)
+        return path
 
     @property
     def configured(self) -> set[str]:

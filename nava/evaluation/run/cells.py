@@ -10,7 +10,7 @@ from nava.evaluation.benchmark.item import NEEDS, Item
 from nava.evaluation.benchmark.task import Task
 from nava.evaluation.catalogue.manifest import Backend, MetricManifest, catalogue
 from nava.evaluation.extraction.extractor import ENTRIES, needs_weights
-from nava.evaluation.extraction.feature_cache import Wish
+from nava.evaluation.extraction.feature_cache import FeatureCache, Wish
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _unavailable(backend: Backend, configured: Collection[str]) -> str:
     return ""
 
 
-def subjects(column: Column, item: Item, outputs: Mapping[str, Path]) -> dict[str, Path | None]:
+def subjects(column: Column, item: Item, outputs: Mapping[str, Path], cache: FeatureCache) -> dict[str, Path | None]:
     """The file of each subject of the metric; None for an output that was not made."""
     files = {
         "generated": outputs.get(item.item_id),
@@ -87,13 +87,15 @@ def subjects(column: Column, item: Item, outputs: Mapping[str, Path]) -> dict[st
         "reference_voice": item.reference_voice,
         "first_frame": item.first_frame,
     }
+    if "text" in column.manifest.subjects:
+        files["text"] = cache.text_file(item.audio_prompt)
     return {subject: files[subject] for subject in column.manifest.subjects}
 
 
-def wishes(found: Sequence[Column], outputs: Mapping[str, Path]) -> Iterator[Wish]:
+def wishes(found: Sequence[Column], outputs: Mapping[str, Path], cache: FeatureCache) -> Iterator[Wish]:
     """All features that the columns need."""
     for column in found:
         for item in column.items:
-            for path in subjects(column, item, outputs).values():
+            for path in subjects(column, item, outputs, cache).values():
                 if path is not None:
                     yield Wish(path, column.backend.backend)

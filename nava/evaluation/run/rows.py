@@ -49,7 +49,7 @@ def item_features(
         UnmeasurableError: a file is missing, or its features are.
     """
     found = {}
-    for subject, path in subjects(column, item, outputs).items():
+    for subject, path in subjects(column, item, outputs, cache).items():
         if path is None:
             raise UnmeasurableError("nothing was generated for this item")
         wish = Wish(path, column.backend.backend)

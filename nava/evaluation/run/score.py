@@ -10,7 +10,7 @@ from typing import Any
 from nava.evaluation.benchmark.item import Item
 from nava.evaluation.benchmark.task import Task, manifest_sha256
 from nava.evaluation.extraction.feature_cache import FeatureCache, Wish, extract_all
-from nava.evaluation.run.cells import Absent, Column, columns, wishes
+from nava.evaluation.run.cells import Absent, columns, wishes
 from nava.evaluation.run.figures import Figure, sample_figure, set_figure
 from nava.evaluation.run.rows import ROWS_FILE, Row, column_rows, write_rows
 from nava.runtime.storage import atomic_folder, read_json, write_json
@@ -75,7 +75,7 @@ def score_outputs(
         metrics: only these.
     """
     found, absent = columns(task, items, metrics, cache.configured)
-    failures = _extract(found, outputs, cache, settings, watch)
+    failures = extract_features(wishes(found, outputs, cache), cache, settings, watch)
     rows: list[Row] = []
     figures: list[Figure] = []
     for column in found:
@@ -88,15 +88,11 @@ def score_outputs(
     return Scored(tuple(figures), tuple(absent), tuple(rows), failures)
 
 
-def _extract(
-    found: Sequence[Column],
-    outputs: Mapping[str, Path],
-    cache: FeatureCache,
-    settings: ScoringSettings,
-    watch: Watch,
+def extract_features(
+    wanted: Iterable[Wish], cache: FeatureCache, settings: ScoringSettings, watch: Watch
 ) -> dict[Wish, str]:
     """Fill the cache; what could not be extracted, and why."""
-    units = cache.units(wishes(found, outputs))
+    units = cache.units(wanted)
     done = extract_all(units, settings.workers, settings.timeout_s, settings.attempts)
     failures: dict[Wish, str] = {}
     for unit, extracted in watch(done, len(units), "files"):
