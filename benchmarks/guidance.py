@@ -251,6 +251,8 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2, help="Trainings beside each other, each on one thread.")
     parser.add_argument("--only", nargs="*", choices=list(TRAININGS), help="These alone; the others' figures stay.")
     options = parser.parse_args()
+    # Small operations gain nothing from several threads, and threads change the order of sums.
+    torch.set_num_threads(1)
     work, names = Work(options.work), options.only or list(TRAININGS)
     for name in CORPORA:
         work.shards(name)
@@ -258,16 +260,25 @@ def main() -> None:
         list(
             pool.map(lambda job: work.result(*job), [(name, seed) for name in names for seed in TRAININGS[name].seeds])
         )
-    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    found |= {"command": "python benchmarks/guidance.py --work DIR", "machine": machine()}
     for name in names:
         if name == "tasks":
-            found["tasks"] = tasks(work)
-        else:
-            found.setdefault("alignment", {})[name] = alignment(work, name)
+            keep(("tasks",), tasks(work))
+            continue
+        keep(("alignment", name), alignment(work, name))
         if name == "talk":
-            found["timbre"] = timbre(work)
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+            keep(("timbre",), timbre(work))
+
+
+def keep(place: Sequence[str], value: Mapping[str, Any]) -> None:
+    """Put figures into the results file, beside what is there."""
+    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    found |= {"command": "python benchmarks/guidance.py --work DIR", "machine": machine()}
+    *outer, last = place
+    inner = found
+    for name in outer:
+        inner = inner.setdefault(name, {})
+    inner[last] = value
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

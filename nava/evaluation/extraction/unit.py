@@ -47,10 +47,20 @@ class Extracted:
     reason: str = ""
 
 
-@cache
 def loaded(backend: str, settings: Settings = ()) -> Extractor:
-    """A backend of this process."""
-    return make_extractor(backend, dict(settings))
+    """A backend of this process. InputError if it cannot be had, and at once when it is asked for again."""
+    found = _loaded(backend, settings)
+    if isinstance(found, InputError):
+        raise found
+    return found
+
+
+@cache
+def _loaded(backend: str, settings: Settings) -> Extractor | InputError:
+    try:
+        return make_extractor(backend, dict(settings))
+    except InputError as error:
+        return error
 
 
 def extract(unit: ExtractionUnit) -> list[Extracted]:

@@ -14,7 +14,8 @@ def class_divergence(generated_WK: np.ndarray, reference_VK: np.ndarray) -> Scor
     """sum of p_gen log(p_gen / (p_ref + 1e-6)), nats, from a classifier's logits per window.
 
     Logits are averaged over windows before the softmax. The direction is generated from reference, so a class that is
-    only in the generated sound costs much. The floor makes equal files score a little below 0, by up to 1e-6 per class.
+    only in the generated sound costs much. Verse-Bench's code, and so the metric `kl.passt`, gives the reference in the
+    place of the generated sound. The floor makes equal files score a little below 0, by up to 1e-6 per class.
 
     Args:
         generated_WK: logits of K classes for each window of the generated sound.

@@ -89,9 +89,9 @@ def test_other_weights_are_other_features(tmp_path: Path) -> None:
 
 
 def test_wrong_weights_are_the_reason_of_rows_and_are_asked_again(tmp_path: Path) -> None:
-    from nava.evaluation.extraction.unit import ExtractionUnit, Wanted, extract, loaded
+    from nava.evaluation.extraction.unit import ExtractionUnit, Wanted, _loaded, extract
 
-    loaded.cache_clear()
+    _loaded.cache_clear()
     target = tmp_path / "f.safetensors"
     settings = (("sha256", "wrong"), ("weights", "w"))
     (found,) = extract(ExtractionUnit(clip(tmp_path / "a.mp4"), (Wanted("frames", target, settings),)))
