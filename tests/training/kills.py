@@ -3,13 +3,15 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from nava.training.step_metrics import METRICS_FILE, read_metrics
 from tests.training.stage_runs import REPOSITORY
@@ -68,7 +70,7 @@ def run_with_kills(
         killed = process.poll() is None and wanted < sys.maxsize
         if killed:
             time.sleep(chance.uniform(0, 0.15))
-            os.killpg(process.pid, signal.SIGKILL)
+            _kill_all(process.pid)
         code = process.wait()
         log.seek(0)
         output = log.read()
@@ -88,6 +90,14 @@ def _start(spec: Path, processes: int, log: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, stdout=log, stderr=log, text=True, cwd=REPOSITORY, env=environment, start_new_session=True
     )
+
+
+def _kill_all(pid: int) -> None:
+    """Kill a launcher and its ranks: torchrun gives each a session of its own, and one that is left would train on."""
+    launcher = psutil.Process(pid)
+    for process in [launcher, *launcher.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _has_ended(workdir: Path) -> bool:
