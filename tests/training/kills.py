@@ -26,10 +26,18 @@ class Disturbed:
     Attributes:
         kills: how often it was killed after its first step of an attempt.
         lost: steps that each restart had to do again.
+        worst: what the restart that lost most said, after the steps before it and the step that it went on from.
     """
 
     kills: int = 0
     lost: list[int] = field(default_factory=list)
+    worst: str = ""
+
+    def restarted(self, before: int, after: int, output: str) -> None:
+        """A restart went on after a step, where so many had been done before."""
+        if before - after > max(self.lost, default=0):
+            self.worst = f"{before} steps done, goes on after {after}:\n{output}"
+        self.lost.append(before - after)
 
 
 def curve(workdir: Path) -> list[dict[str, Any]]:
@@ -76,7 +84,7 @@ def run_with_kills(
         output = log.read()
         log.close()
         if before:
-            found.lost.append(before - resumed_after(output))
+            found.restarted(before, resumed_after(output), output)
         if not killed:
             assert code == 0, output
             return found
