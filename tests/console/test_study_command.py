@@ -166,7 +166,13 @@ class Served:
     def __init__(self, folder: Path, *more: str) -> None:
         command = [sys.executable, "-c", "from nava.console.study_command import study; study()", "serve", str(folder)]
         self.process = subprocess.Popen(
-            [*command, "--port", "0", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+            [*command, "--port", "0", *more],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            # Shells start what runs in the background with Ctrl-C ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
