@@ -75,7 +75,8 @@ def run_with_kills(
         wanted = before + chance.randint(1, 40) if found.kills < kills else sys.maxsize
         while process.poll() is None and last_step(workdir) < wanted and not _has_ended(workdir):
             time.sleep(0.02)
-        killed = process.poll() is None and wanted < sys.maxsize
+        # One that has its result is let go to its end, or it would be started and killed for ever.
+        killed = process.poll() is None and wanted < sys.maxsize and not _has_ended(workdir)
         if killed:
             time.sleep(chance.uniform(0, 0.15))
             _kill_all(process.pid)
