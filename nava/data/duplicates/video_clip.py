@@ -7,8 +7,7 @@ only: it is unproven.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from nava.artifacts.bucket_files import bucket_file
+from nava.artifacts.quiet_transformers import quiet_transformers
 from nava.data.duplicates.embedding import Embedding
 from nava.data.duplicates.signature import Floats, unit_rows
 from nava.runtime.errors import InputError
@@ -155,7 +155,7 @@ def _load(folder: Path, is_video_model: bool) -> Any:
             # The vision tower reads the size of the projection from its own part, which need not have it.
             config, projection_dim = config.vision_config, config.projection_dim
             config.projection_dim = projection_dim
-        with _quiet():
+        with quiet_transformers():
             model, report = model_class.from_pretrained(
                 folder,
                 config=config,
@@ -170,19 +170,3 @@ def _load(folder: Path, is_video_model: bool) -> Any:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(f"{folder / WEIGHTS_FILE} lacks tensor '{missing[0]}'{more}")
     return model.eval()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No bar and no table of the text tower's tensors, which are not wanted; what is missing is an error here."""
-    from transformers.utils import logging
-
-    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from nava.artifacts.quiet_transformers import quiet_transformers
 from nava.artifacts.weight_files import WeightFile, locate
 from nava.runtime.errors import InputError
 
@@ -44,7 +44,7 @@ def pretrained(kind: Any, folder: Path, device: str) -> Any:
     from safetensors import SafetensorError
 
     try:
-        with _quiet():
+        with quiet_transformers():
             model, report = kind.from_pretrained(
                 str(folder),
                 local_files_only=True,
@@ -66,19 +66,3 @@ def pretrained(kind: Any, folder: Path, device: str) -> Any:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise InputError(f"{folder / WEIGHTS_FILE} {problem} tensor '{min(names)}'{more}")
     return model.to(device).eval().requires_grad_(False)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No bar and no table of tensors: what is wrong with them is an error here."""
-    from transformers.utils import logging
-
-    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()

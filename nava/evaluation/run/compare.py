@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -50,7 +49,7 @@ def compare_runs(first: Path, second: Path, seed: int = 0) -> list[Comparison]:
     Raises:
         InputError: the runs are of other tasks, editions or items: their figures are not of the same thing.
     """
-    summaries = [_summary(folder) for folder in (first, second)]
+    summaries = [read_summary(folder) for folder in (first, second)]
     for name in ("task", "manifest_sha256"):
         if summaries[0][name] != summaries[1][name]:
             raise InputError(
@@ -68,13 +67,6 @@ def compare_runs(first: Path, second: Path, seed: int = 0) -> list[Comparison]:
             else:
                 found.append(_compared(column, directions[column], values[0], values[1], seed))
     return found
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    try:
-        return read_summary(folder)
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} holds no result of `nava eval`: it has no summary.json") from error
 
 
 def _compared(column: str, direction: str, first: dict[str, float], second: dict[str, float], seed: int) -> Comparison:

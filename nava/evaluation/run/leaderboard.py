@@ -53,7 +53,7 @@ def leaderboard(folders: Sequence[Path]) -> Board:
     """
     if not folders:
         raise InputError("a leaderboard needs at least one result folder")
-    summaries = [_summary(folder) for folder in folders]
+    summaries = [read_summary(folder) for folder in folders]
     first = summaries[0]
     for folder, summary in zip(folders, summaries, strict=True):
         for name in ("task", "manifest_sha256"):
@@ -88,10 +88,3 @@ def _add_published(board: Board, table: PublishedTable) -> None:
     for row in table.rows:
         figures = {titles[title]: {"value": value} for title, value in row.values.items()}
         board.rows.append(BoardRow(row.model, PUBLISHED, figures))
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    try:
-        return read_summary(folder)
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} holds no result of `nava eval`: it has no summary.json") from error

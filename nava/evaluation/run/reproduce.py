@@ -36,10 +36,7 @@ def reproduce(folder: Path, model: str) -> list[Reproduced]:
     Raises:
         InputError: no result, nothing is published on its task, or no row of that model.
     """
-    try:
-        summary = read_summary(folder)
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} holds no result of `nava eval`: it has no summary.json") from error
+    summary = read_summary(folder)
     task = summary["task"].partition(".")[0]
     table = published_table(task)
     if table is None:

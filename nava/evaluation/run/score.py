@@ -13,6 +13,7 @@ from nava.evaluation.extraction.feature_cache import FeatureCache, Wish, extract
 from nava.evaluation.run.cells import Absent, columns, wishes
 from nava.evaluation.run.figures import Figure, sample_figure, set_figure
 from nava.evaluation.run.rows import ROWS_FILE, Row, column_rows, write_rows
+from nava.runtime.errors import InputError
 from nava.runtime.storage import atomic_folder, read_json, write_json
 
 SCHEMA_VERSION = 1
@@ -125,6 +126,9 @@ def write_result(
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """The summary of a run. FileNotFoundError where there is no complete result."""
-    value: dict[str, Any] = read_json(folder / SUMMARY_FILE)
+    """The summary of a run. InputError where there is no complete result."""
+    try:
+        value: dict[str, Any] = read_json(folder / SUMMARY_FILE)
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} holds no result of `nava eval`: it has no {SUMMARY_FILE}") from error
     return value
