@@ -63,7 +63,7 @@ types: setup-dev ## mypy
 	@$(BIN)/mypy
 
 unit: setup-dev
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadfile --durations 40 --durations-min 4
 
 soak: setup-dev browser ## Long kill and load tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak

@@ -12,10 +12,7 @@ Writes `benchmarks/results/clustering.json`. Command: `nice python benchmarks/cl
 import argparse
 import json
 import multiprocessing
-import os
-import platform
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +26,7 @@ import numpy.typing as npt
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.machine import machine  # noqa: E402
 from nava.config.duplicates import DuplicateConfig  # noqa: E402
 from nava.data.duplicates.clustering import (  # noqa: E402
     EmbeddingShard,
@@ -194,25 +192,12 @@ def measure(rows: int) -> dict[str, Any]:
     return {"rows": rows, **figures, "against_brute_force": against, "for_100m_clips": for_100m_clips(figures, rows)}
 
 
-def git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def machine() -> dict[str, Any]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    load = round(os.getloadavg()[0], 2)
-    return {"cpu": names[0] if names else platform.processor(), "cores": os.cpu_count(), "load_at_start": load}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rows", type=int, default=FULL_ROWS)
     rows = parser.parse_args(arguments).rows
     value = {
         "command": "nice python benchmarks/clustering.py",
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "machine": machine(),
         **measure(rows),
     }

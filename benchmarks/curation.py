@@ -11,9 +11,6 @@ Writes `benchmarks/results/curation.json`. Command: `python benchmarks/curation.
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.data_accuracy_media import real_media  # noqa: E402
+from benchmarks.machine import machine  # noqa: E402
 from nava.config.annotation import AnnotationConfig  # noqa: E402
 from nava.config.composition import compose  # noqa: E402
 from nava.config.curation import ClipConfig, CurationConfig  # noqa: E402
@@ -127,23 +125,11 @@ def for_100m_clips(figures: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip()
-
-
-def machine() -> dict[str, Any]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    cpu = names[0] if names else platform.processor()
-    return {"cpu": cpu, "cores": os.cpu_count(), "load_at_start": round(os.getloadavg()[0], 2)}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=RESULTS)
     out: Path = parser.parse_args(arguments).out
-    result: dict[str, Any] = {"command": "python benchmarks/curation.py", "commit": git("rev-parse", "HEAD")}
-    result |= {"dirty": bool(git("status", "--porcelain", "-uno")), "machine": machine()}
+    result: dict[str, Any] = {"command": "python benchmarks/curation.py", "machine": machine()}
     decoding = Decoding()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

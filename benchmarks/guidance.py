@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.guidance_clips import FAMILIES, Studio, scales  # noqa: E402
-from benchmarks.training import machine  # noqa: E402
+from benchmarks.machine import machine  # noqa: E402
 from nava.conditioning.mel_statistics import MelStatisticsEncoder  # noqa: E402
 from nava.evaluation.statistics import bootstrap_mean, student_mean  # noqa: E402
 from nava.evaluation.synchrony import correlation_scores  # noqa: E402

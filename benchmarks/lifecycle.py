@@ -6,8 +6,6 @@ so all of its time is overhead. Command: `python benchmarks/lifecycle.py`, or `m
 """
 
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -16,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.machine import machine  # noqa: E402
+
 RESULTS = ROOT / "benchmarks" / "results" / "lifecycle.json"
 
 
@@ -26,10 +28,6 @@ def run(workspace: Path) -> tuple[float, dict[str, Any]]:
     return time.monotonic() - started, json.loads((workspace / "demo" / "summary.json").read_text())
 
 
-def git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         first_s, first = run(Path(folder))
@@ -37,13 +35,7 @@ def main() -> None:
     steps = {step["name"]: step for step in first["steps"]}
     value = {
         "command": "python benchmarks/lifecycle.py",
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
-        "machine": {
-            "cpu": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "system": platform.platform(),
-        },
+        "machine": machine(),
         "first_run_s": round(first_s, 1),
         "step_s": {name: step["seconds"] for name, step in steps.items()},
         "step_share": {name: round(step["seconds"] / first_s, 4) for name, step in steps.items()},

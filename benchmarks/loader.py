@@ -25,9 +25,7 @@ import argparse
 import json
 import mmap
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -42,6 +40,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.machine import machine  # noqa: E402
 from nava.artifacts.latent_shard import (  # noqa: E402
     AUDIO,
     DTYPES,
@@ -278,20 +277,9 @@ def ratio(raw: Sequence[float], loader: Sequence[float]) -> dict[str, float]:
 def facts() -> dict[str, Any]:
     """Where and of what this was measured."""
 
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, text=True, capture_output=True, check=True).stdout.strip()
-
     return {
         "command": "python benchmarks/loader.py",
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
-        "machine": {
-            "cores": os.cpu_count(),
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "load_at_start": round(os.getloadavg()[0], 2),
-        },
+        "machine": {**machine(), "torch": torch.__version__},
         "cache": "page cache, warm on both sides",
     }
 

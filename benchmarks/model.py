@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -30,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.machine import machine  # noqa: E402
 from nava.config.generation import GenerationConfig, GuidanceScales  # noqa: E402
 from nava.config.model import ModelConfig, release_config  # noqa: E402
 from nava.diffusion.guidance import FactorizedGuider, Pass  # noqa: E402
@@ -437,26 +437,15 @@ def gpu_figures(repeats: int) -> list[dict[str, Any]] | str:
     return measured
 
 
-def git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def machine() -> dict[str, Any]:
-    model_names = [line for line in _cpu_lines() if line.startswith("model name")]
+def surroundings() -> dict[str, Any]:
+    """The machine, with what decides the speed of torch."""
     return {
-        "cpu": model_names[0].partition(":")[2].strip() if model_names else platform.processor(),
-        "cores": os.cpu_count(),
+        **machine(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "system": platform.platform(),
         "torch": torch.__version__,
-        "load_at_start": round(os.getloadavg()[0], 2),
     }
-
-
-def _cpu_lines() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def by_threads(measurement: Callable[[], Any]) -> dict[str, Any]:
@@ -472,14 +461,12 @@ def by_threads(measurement: Callable[[], Any]) -> dict[str, Any]:
 def measure(quick: bool) -> dict[str, Any]:
     """Every figure of `model.md`."""
     repeats, steps = (2, 2) if quick else (7, 50)
-    where = machine()
+    where = surroundings()
     model = NavaTransformer(CONFIG).eval()
     inputs = make_inputs(CONFIG, VIDEO, AUDIO)
     nn.init.normal_(model.head.head.weight, std=0.02, generator=torch.Generator().manual_seed(0))
     return {
         "command": "python benchmarks/model.py" + (" --quick" if quick else ""),
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "machine": where,
         "forward_over_bare_products": by_threads(functools.partial(forward_ratios, model, inputs, repeats)),
         "forward_and_backward_over_bare_products": by_threads(

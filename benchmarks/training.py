@@ -15,7 +15,6 @@ writes nothing.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -34,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.loader import SetOfClips, write_set  # noqa: E402
+from benchmarks.machine import machine  # noqa: E402
 from benchmarks.model import CONFIG as MODEL_OF_THE_MODEL_BENCHMARK  # noqa: E402
 from nava.config.diffusion import DiffusionConfig  # noqa: E402
 from nava.config.loader import LoaderConfig  # noqa: E402
@@ -239,22 +239,6 @@ def rank(name: str, folder: Path, zero_stage: int, steps: int) -> None:
         print(json.dumps({"engine_s": round(statistics.median(times[2:]), 4)}))
     engine.trainer.checkpoints.close()
     engine.engine.close()
-
-
-def machine() -> dict[str, Any]:
-    """Where and of what the figures are."""
-    git = ["git", "-C", str(ROOT)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=False, text=True, capture_output=True).stdout.strip()
-    dirty = subprocess.run([*git, "status", "--porcelain"], check=False, text=True, capture_output=True).stdout
-    return {
-        "commit": commit,
-        "dirty": bool(dirty.strip()),
-        "cpu": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-    }
 
 
 def sizes(quick: bool) -> Iterator[tuple[str, Size]]:

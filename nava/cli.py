@@ -14,7 +14,7 @@ from nava.console.model_command import model
 from nava.console.rewrite_command import rewrite
 from nava.console.study_command import study
 from nava.console.train_command import train
-from nava.runtime.errors import EXIT_FAILED, EXIT_WRONG_INPUT, NavaError
+from nava.runtime.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError, NavaError
 
 
 class NavaGroup(click.Group):
@@ -154,11 +154,18 @@ def list_registry(run_dir: Path) -> None:
 @RUN_DIR
 @click.option("--version", required=True, type=click.IntRange(1), help="The version that becomes champion.")
 @click.option("--reason", required=True, help="Why; goes into the ledger.")
-def promote_command(run_dir: Path, version: int, reason: str) -> None:
+@click.option("--benchmark-verdict", type=click.Path(path_type=Path), help="Of `nava eval gate`; must let it pass.")
+@click.option("--public-key", type=click.Path(path_type=Path), help="Of the key that signed the verdict.")
+def promote_command(
+    run_dir: Path, version: int, reason: str, benchmark_verdict: Path | None, public_key: Path | None
+) -> None:
     """Make a version champion by hand and write it into the ledger."""
     from nava.registry.promotion import promote_by_hand
 
-    click.echo(promote_by_hand(_existing(run_dir), version, reason))
+    if (benchmark_verdict is None) != (public_key is None):
+        raise InputError("--benchmark-verdict and --public-key belong together: give both, or neither")
+    verdict = (benchmark_verdict, public_key) if benchmark_verdict and public_key else None
+    click.echo(promote_by_hand(_existing(run_dir), version, reason, benchmark_verdict=verdict))
 
 
 @registry.command("rollback")

@@ -1,12 +1,13 @@
 """Gate verdict: each rule, what was observed and what expected, and the offending records. JSON plus a page."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nava.pages.verdict_page import render_verdict
 from nava.runtime.handle import Handle
-from nava.runtime.storage import atomic_folder, read_json, write_json, write_text
+from nava.runtime.storage import atomic_folder, read_json, write_bytes, write_json, write_text
 
 SCHEMA_VERSION = 1
 VERDICT_FILE = "verdict.json"
@@ -59,12 +60,23 @@ class GateVerdict:
         return text + (f" ({others} more rules failed)" if others else "")
 
 
-def write_verdict(folder: Path, verdict: GateVerdict, title: str = "") -> Handle:
-    """Write verdict.json and verdict.html under `folder`; the handle's hash is that of the JSON's folder."""
+def write_verdict(
+    folder: Path, verdict: GateVerdict, title: str = "", evidence: Mapping[str, bytes] | None = None
+) -> Handle:
+    """Write verdict.json and verdict.html under `folder`; the handle's hash is that of the JSON's folder.
+
+    Args:
+        folder: is replaced.
+        verdict: what the gate found.
+        title: heading of the page.
+        evidence: further files, relative path to content, that go with the verdict and into its hash.
+    """
     value = asdict(verdict)
     with atomic_folder(folder) as part:
         write_json(part / VERDICT_FILE, value)
         write_text(part / PAGE_FILE, render_verdict(verdict.gate, verdict.passed, value["rules"], title))
+        for name, content in (evidence or {}).items():
+            write_bytes(part / name, content)
     return Handle.of_path("gate_verdict", folder, gate=verdict.gate, passed=verdict.passed)
 
 

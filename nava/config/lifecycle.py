@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from nava.config.ablation import AblationConfig
 from nava.config.annotation import AnnotationConfig
+from nava.config.benchmark import BenchmarkConfig
 from nava.config.checks import require
 from nava.config.cluster import ClusterConfig
 from nava.config.conditioning import ConditioningConfig
@@ -56,6 +57,7 @@ class LifecycleConfig:
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)
     serving: ServingConfig = field(default_factory=ServingConfig)
     promotion: PromotionConfig = field(default_factory=PromotionConfig)

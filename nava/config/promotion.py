@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from nava.config.benchmark_rule import BenchmarkRule
 from nava.config.checks import require_at_least, require_one_of
 
 
@@ -20,6 +21,8 @@ class PromotionConfig:
     )
     # How much worse than the champion the lower end of the difference's interval may be, in the metric's unit.
     non_inferiority_margin: float = 0.1
+    # What results of `nava eval score` must show (docs/gates.md); none by default.
+    benchmark_rules: list[BenchmarkRule] = field(default_factory=list)
     bootstrap_samples: int = 2000
     actor: str = "nava-pipeline"
 
@@ -27,3 +30,5 @@ class PromotionConfig:
         """Refuse values that no run could use. InputError names the setting and what it may be."""
         require_one_of(self, "promotion", "policy", ("auto", "manual"))
         require_at_least(self, "promotion", ("min_n", "bootstrap_samples"), 1)
+        for number, rule in enumerate(self.benchmark_rules):
+            rule.check(f"promotion.benchmark_rules[{number}]")

@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nava.console.benchmark_place import benchmark as _benchmark
+from nava.console.benchmark_place import watch as _watch
+from nava.console.eval_catalogue import doctor, metrics
+from nava.console.eval_environment import environment
+from nava.console.eval_gate import gate_command
+from nava.console.eval_run import run_benchmark
+from nava.console.eval_sweep import SWEEP_COMMANDS
 from nava.runtime.errors import EXIT_DONE, EXIT_FAILED, InputError
 
 if TYPE_CHECKING:
@@ -17,12 +24,19 @@ if TYPE_CHECKING:
 FOLDER = click.Path(path_type=Path, file_okay=False)
 TASK = click.option("--task", "task_name", required=True, help="A task, see `nava eval tasks`, or a .yaml file.")
 DATA = click.option("--data", type=FOLDER, help="Folder of the benchmark's data; the built-in one is made there.")
-DEFAULT_DATA = Path("~/.cache/nava/benchmarks")
 
 
 @click.group("eval")
 def evaluate() -> None:
     """Benchmarks: run a model, score anybody's outputs, compare results; every figure with coverage and interval."""
+
+
+evaluate.add_command(environment)
+evaluate.add_command(gate_command)
+
+
+for command in (run_benchmark, metrics, doctor, *SWEEP_COMMANDS):
+    evaluate.add_command(command)
 
 
 @evaluate.command("tasks")
@@ -36,53 +50,36 @@ def tasks() -> None:
         click.echo(f"{name:18} {task.title}: {counts} items; {len(task.metrics)} metrics; edition {task.edition}")
 
 
-@evaluate.command("metrics")
-@click.option("--task", "task_name", help="Only those of a task.")
-@click.argument("names", nargs=-1)
-def metrics(task_name: str | None, names: tuple[str, ...]) -> None:
-    """The metrics that there are, or all that is known of those NAMES: protocol, backends, what they notice."""
-    from nava.evaluation.benchmark.task import load_task
-    from nava.evaluation.catalogue.manifest import catalogue
-
-    known = catalogue()
-    if unknown := set(names) - set(known):
-        raise InputError(f"there is no metric {', '.join(sorted(unknown))}; `nava eval metrics` lists them")
-    wanted = names or ([routing.metric for routing in load_task(task_name).metrics] if task_name else list(known))
-    for name in wanted:
-        click.echo("\n".join(_described(known[name], whole=bool(names))))
-
-
-def _described(manifest: Any, *, whole: bool) -> list[str]:
-    backends = ", ".join(_backend(backend) for backend in manifest.backends)
-    if not whole:
-        reading = f"{manifest.label} ({manifest.unit}, {manifest.direction} is better)"
-        return [f"{manifest.metric_id:26} {reading}: {backends}"]
-    return [
-        f"{manifest.metric_id}: {manifest.label}",
-        f"  {manifest.about}",
-        f"  protocol {manifest.protocol}; {manifest.level} level; unit {manifest.unit}; {manifest.direction} is better",
-        f"  needs {', '.join(manifest.needs)}; from {manifest.citation}",
-        f"  notices {', '.join(manifest.sensitive_to) or 'nothing that is tested'}",
-        f"  does not notice {', '.join(manifest.insensitive_to) or 'nothing that is tested'}",
-        *(f"  {_backend(backend)}: {backend.licence}. {backend.about}".rstrip() for backend in manifest.backends),
-    ]
-
-
-def _backend(backend: Any) -> str:
-    return f"{backend.backend} ({backend.tier}{'' if backend.proven else ', unproven'})"
-
-
 @evaluate.command("requests")
 @TASK
 @DATA
 @click.option("--seed", default=0, show_default=True, help="Of the noise.")
-@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="JSONL file to write.")
-def requests(task_name: str, data: Path | None, seed: int, out: Path) -> None:
-    """Write a benchmark's items as requests for `nava generate --requests`."""
+@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="JSONL file; with --for a folder.")
+@click.option("--for", "model", help="Another model: its prompt format, and the files that its own script reads.")
+@click.option("--rewriter", type=click.Choice(["rules", "endpoint"]), help="Who rewrites prompts; by default rules.")
+@click.option("--settings", type=click.Path(path_type=Path), help="YAML file with settings, as of `nava rewrite`.")
+@click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One of these, e.g. cache_dir=DIR.")
+@click.option("--images/--no-images", default=True, help="Whether models get the first frame where they take it.")
+@click.option("--voices/--no-voices", default=True, help="Whether models get the reference voice where they take it.")
+@click.option("--portrait", type=click.Path(path_type=Path), help="Picture of who speaks, for DreamID-Omni.")
+def requests(task_name: str, data: Path | None, seed: int, out: Path, **given: Any) -> None:
+    """Write a benchmark's items as requests for `nava generate --requests`, or --for another model.
+
+    For another model each prompt is rewritten and put into that model's format. Beside its files `requests.json` says
+    what it got of each item and how its output will be named; items that it cannot be asked for are told with reasons.
+
+    Exit codes: 0 done, 1 a prompt could not be rewritten, 2 wrong input.
+    """
+    task, items = _benchmark(task_name, data)
+    if given["model"]:
+        from nava.console.eval_requests import requests_for_model
+
+        sys.exit(requests_for_model(task, items, out, {"seed": seed, **given}))
+    if given["rewriter"] or given["settings"] or given["overrides"] or given["portrait"]:
+        raise InputError("--rewriter, --settings, --set and --portrait belong to --for MODEL")
     from nava.evaluation.run.requests import write_requests
 
-    _, items = _benchmark(task_name, data)
-    write_requests(out, items, seed)
+    write_requests(out, items, seed, with_image=given["images"], with_voice=given["voices"])
     click.echo(f"{out}: {len(items)} requests\nnext: nava generate --requests {out} --output-dir OUTPUTS")
 
 
@@ -91,6 +88,8 @@ def requests(task_name: str, data: Path | None, seed: int, out: Path) -> None:
 @DATA
 @click.option("--outputs", required=True, type=FOLDER, help="The generated files; outputs.jsonl in it may map them.")
 @click.option("--out", "-o", required=True, type=FOLDER, help="Folder of the result; run again to go on.")
+@click.option("--layout", default="default", show_default=True, help="Model whose own script named the files.")
+@click.option("--requests", "request_file", type=click.Path(path_type=Path), help="What `requests --for` wrote for it.")
 @click.option("--model", default="", help="Whose outputs they are; by default the folder's name.")
 @click.option("--metric", "only", multiple=True, help="Only this metric of the task; may be given often.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Worker processes.")
@@ -103,6 +102,8 @@ def score(
     data: Path | None,
     outputs: Path,
     out: Path,
+    layout: str,
+    request_file: Path | None,
     model: str,
     only: tuple[str, ...],
     workers: int,
@@ -115,20 +116,24 @@ def score(
 
     Exit codes: 0 done, 1 a figure has values for too few items, 2 wrong input.
     """
+    from nava.console.eval_requests import requests_of
     from nava.evaluation.extraction.feature_cache import FeatureCache
     from nava.evaluation.run.backend_file import read_backend_file
-    from nava.evaluation.run.outputs import find_outputs
+    from nava.evaluation.run.outputs import find_outputs, names_in
     from nava.evaluation.run.score import ScoringSettings, score_outputs, write_result
 
     task, items = _benchmark(task_name, data)
     _check_metrics(task, only)
-    found, spare = find_outputs(outputs, items)
+    asked = requests_of(request_file, layout, items)
+    found, spare = find_outputs(outputs, items, layout, asked)
     if spare:
         click.echo(f"note: {len(spare)} files belong to no item: {', '.join(spare[:3])}", err=True)
     settings = ScoringSettings(workers=workers, min_coverage=min_coverage)
     features = FeatureCache(cache or out / "features", read_backend_file(backends) if backends else None)
-    scored = score_outputs(task, items, found, features, settings, _watch, only)
-    write_result(out / "result", task, items, scored, settings, model or outputs.resolve().name)
+    missing = asked.reasons_by_item if asked else {}
+    scored = score_outputs(task, items, found, features, settings, _watch, only, missing)
+    names = names_in(outputs, found)
+    write_result(out / "result", task, items, scored, settings, model or outputs.resolve().name, names)
     _tell(scored, settings)
     click.echo(f"{out / 'result'}: rows.jsonl, summary.json")
     sys.exit(EXIT_FAILED if scored.uncovered and not allow_missing else EXIT_DONE)
@@ -210,55 +215,3 @@ def report(folders: tuple[Path, ...], out: Path, outputs: tuple[Path, ...], clip
     if outputs and len(outputs) != len(folders):
         raise InputError(f"{len(outputs)} --outputs for {len(folders)} results; give one for each, or none")
     click.echo(f"{write_report(folders, out, outputs, clips)}: open it in a browser; table.md, table.tex beside it")
-
-
-@evaluate.command("doctor")
-@click.option("--out", "-o", required=True, type=FOLDER, help="Folder for spoilt clips and findings.json.")
-@DATA
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(1))
-def doctor(out: Path, data: Path | None, workers: int) -> None:
-    """Spoil clips in known ways and see whether each metric notices what its manifest says.
-
-    Exit codes: 0 all as the manifests say, 1 a metric did not notice, or noticed what it should not.
-    """
-    from dataclasses import asdict
-
-    from nava.evaluation.benchmark.builtin import make_builtin
-    from nava.evaluation.benchmark.task import load_task
-    from nava.evaluation.doctor.diagnose import diagnose
-    from nava.evaluation.run.score import ScoringSettings
-    from nava.runtime.storage import write_json
-
-    benchmark = make_builtin(_place("builtin", data))
-    findings = diagnose(benchmark, load_task("builtin"), out, ScoringSettings(workers=workers), _watch)
-    write_json(out / "findings.json", [asdict(finding) for finding in findings])
-    for finding in findings:
-        held = {True: "as said", False: "NOT as said", None: "not seen"}[finding.held]
-        surely = "" if finding.auroc is None else f", AUROC {finding.auroc:.2f}"
-        what = f"{finding.column:40} {finding.perturbation:20} {finding.expected:6}"
-        click.echo(f"{what} {held}{surely} {finding.reason}".rstrip())
-    wrong = [finding for finding in findings if finding.held is not True]
-    click.echo(f"{len(findings) - len(wrong)} of {len(findings)} are as the manifests say; {out / 'findings.json'}")
-    sys.exit(EXIT_FAILED if wrong else EXIT_DONE)
-
-
-def _benchmark(name: str, data: Path | None) -> tuple[Any, list[Any]]:
-    """A task and its items."""
-    from nava.evaluation.benchmark.layouts import load_items
-    from nava.evaluation.benchmark.task import load_task
-
-    task = load_task(name)
-    folder = _place(task.task_id, data)
-    if task.layout == "builtin":
-        folder.mkdir(parents=True, exist_ok=True)
-    return task, load_items(task, folder)
-
-
-def _place(name: str, data: Path | None) -> Path:
-    return data or DEFAULT_DATA.expanduser() / name
-
-
-def _watch(things: Iterable[Any], total: int, label: str) -> Iterable[Any]:
-    from nava.runtime.progress import Progress
-
-    return Progress(bar=sys.stderr.isatty())(things, total=total, label=label)

@@ -11,18 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nava.console.generator_options import generator_options, load_given, sampler_overrides
 from nava.runtime.errors import EXIT_DONE, EXIT_FAILED, EXIT_WRONG_INPUT, InputError
 
 if TYPE_CHECKING:
-    from nava.generation.pipeline import Generator, OnStep
-    from nava.generation.request import Request, SamplerOverrides
+    from nava.generation.pipeline import OnStep
+    from nava.generation.request import Request
 
 PATH = click.Path(path_type=Path)
-DEFAULT_RUN = Path("runs/demo")
-WEIGHTS_CACHE = Path("~/.cache/nava/weights")
-
-# What a model can compute on.
-_DEVICES = ("cpu", "cuda", "mps")
 
 
 @click.command("generate")
@@ -37,27 +33,7 @@ _DEVICES = ("cpu", "cuda", "mps")
 @click.option("--output", "-o", type=PATH, help="File to write: .mp4, or .wav for sound alone.")
 @click.option("--requests", type=PATH, help="JSONL file, a request per line: prompt, image_path, spk_wavs, id, seed.")
 @click.option("--output-dir", type=PATH, help="Folder for the clips of --requests; what is finished there is kept.")
-@click.option("--run-dir", type=PATH, help=f"Run whose champion generates.  [default: {DEFAULT_RUN}]")
-@click.option("--package", type=PATH, help="Model package to use instead of a run's champion.")
-@click.option("--public-key", type=PATH, help="Key that the signature of --package is verified with.")
-@click.option(
-    "--unsigned",
-    is_flag=True,
-    help="Generate from a package whose signature is not verified; its files are compared with its own list only.",
-)
-@click.option("--weights", help="Where published weights lie that the package refers to: folder, hub mirror or bucket.")
-@click.option("--steps", type=int, help="Sampling steps.")
-@click.option("--mode", help="corrected, or release: as the published code samples.")
-@click.option("--guidance-video", "video_text", type=float, help="How closely the picture follows the prompt.")
-@click.option("--guidance-audio", "audio_text", type=float, help="How closely the sound follows the prompt.")
-@click.option("--guidance-video-align", "video_align", type=float, help="How closely the picture follows the sound.")
-@click.option("--guidance-audio-align", "audio_align", type=float, help="How closely the sound follows the picture.")
-@click.option("--guidance-timbre", "audio_timbre", type=float, help="How closely speech follows the reference voices.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
-@click.option("--dtype", help="float32 or bfloat16; by default float32 on a CPU and bfloat16 on a GPU.")
-@click.option("--fp8", is_flag=True, help="Hold the transformer's linear maps in eight bits.")
-@click.option("--offload", type=int, default=0, metavar="N", help="Keep blocks on the host, N at a time on the GPU.")
-@click.option("--compile", "compile_blocks", is_flag=True, help="Compile the transformer: slower start, faster steps.")
+@generator_options
 def generate(**given: Any) -> None:
     """Generate a clip from a prompt, or many from a file of requests.
 
@@ -86,8 +62,8 @@ def _one(given: dict[str, Any]) -> int:
         request = replace(request, task=Task.T2A)
     check_output(output, pictures=request.task is not Task.T2A)
     check_overwriting(output, request)
-    generator = _generator(given)
-    request = replace(request, sampler=_overrides(given).apply(generator.sampler))
+    generator = load_given(given)
+    request = replace(request, sampler=sampler_overrides(given).apply(generator.sampler))
     plan = generator.plan(request)
     _writable(output.parent)
     if plan.dropped_words:
@@ -111,8 +87,8 @@ def _many(given: dict[str, Any]) -> int:
         raise InputError("image and voices of a batch stand in its lines, as image_path and spk_wavs")
     defaults = _request(given)
     lines = read_batch(given["requests"], defaults)
-    generator = _generator(given)
-    sampler = _overrides(given).apply(generator.sampler)
+    generator = load_given(given)
+    sampler = sampler_overrides(given).apply(generator.sampler)
     lines = [
         line if line.request is None else replace(line, request=replace(line.request, sampler=sampler))
         for line in lines
@@ -151,86 +127,6 @@ def _request(given: dict[str, Any]) -> Request:
         image=given["image"],
         voices=tuple(parse_voice(voice) for voice in given["voices"]),
     )
-
-
-def _overrides(given: dict[str, Any]) -> SamplerOverrides:
-    from dataclasses import fields
-
-    from nava.generation.request import SamplerOverrides
-
-    return SamplerOverrides(**{field.name: given[field.name] for field in fields(SamplerOverrides)})
-
-
-def _generator(given: dict[str, Any]) -> Generator:
-    """The generator of the package that the options name, its signature verified unless --unsigned is given."""
-    import tempfile
-    from functools import partial
-
-    from nava.artifacts.model_package import load_package
-    from nava.generation.loading import load_generator
-    from nava.registry.package_store import fetch_package
-    from nava.serving.command import champion_package
-
-    if given["offload"] < 0:
-        raise InputError(f"offload: {given['offload']} is no number of blocks; 0 keeps all on the device")
-    device = _device(given["device"])
-    load = partial(
-        load_generator,
-        weights=given["weights"],
-        device=device,
-        dtype=_dtype(given["dtype"], device),
-        cache=WEIGHTS_CACHE.expanduser(),
-        fp8=given["fp8"],
-        offload_group=given["offload"],
-        compile_blocks=given["compile_blocks"],
-    )
-    if given["package"] is not None:
-        if given["run_dir"] is not None:
-            raise InputError("package: give --package or --run-dir, not both")
-        folder, key = given["package"], given["public_key"]
-        if (key is None) != given["unsigned"]:
-            raise InputError(
-                "package: give --public-key FILE to verify its signature, or --unsigned to load it unverified"
-                + ("" if key is None else ", not both")
-            )
-        return load(folder if key is None else load_package(folder, key))
-    if given["public_key"] is not None or given["unsigned"]:
-        name = "unsigned" if given["unsigned"] else "public-key"
-        raise InputError(f"{name}: it belongs to --package; a run's champion is verified with the run's own key")
-    run_dir = given["run_dir"] or DEFAULT_RUN
-    if not (run_dir / "store.db").is_file():
-        raise InputError(f"no run in {run_dir}; `nava pipeline run lifecycle` makes one, or give --package")
-    champion = champion_package(run_dir.resolve())
-    with tempfile.TemporaryDirectory(prefix="nava-package-") as cache:
-        package = load_package(fetch_package(champion.uri, Path(cache)), champion.public_key, champion.sha256)
-        return load(package)
-
-
-def _device(name: str) -> Any:
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.partition(":")[0] not in _DEVICES:
-        raise InputError(f"device: {name!r} is not one of auto, {', '.join(_DEVICES)}")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    # What torch raises for a device that it was not built for differs from device to device.
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"device: {name!r} is not to be had here: {' '.join(str(error).split())}") from error
-    return device
-
-
-def _dtype(name: str | None, device: Any) -> Any:
-    import torch
-
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    if name is None:
-        return known["float32" if device.type == "cpu" else "bfloat16"]
-    if name not in known:
-        raise InputError(f"dtype: {name!r} is unknown; there are {', '.join(known)}")
-    return known[name]
 
 
 def _writable(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nava.config.source import SourceConfig
+from nava.console.local_loops import own_inputs
 from nava.console.pipeline_ir import compile_pipeline, from_repository, load_pipeline, planned_steps
 from nava.console.recorded_run import STOPPED
 from nava.console.report import ending_lines, summary_file, write_report
@@ -127,7 +128,8 @@ def _run_pipeline(request: RunRequest, run_dir: Path) -> None:
         runner = local.SubprocessRunner(use_venv=False)
         local.init(runner, pipeline_root=str(run_dir / "kfp"), raise_on_error=False, enable_caching=False)
         try:
-            pipeline(**{name: value for name, value in arguments.items() if name in form})
+            with own_inputs():
+                pipeline(**{name: value for name, value in arguments.items() if name in form})
         except Exception:
             # kfp.local gave up before its exit task: the run still ends on a page, and this on the log.
             traceback.print_exc(file=file)

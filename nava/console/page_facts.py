@@ -37,8 +37,11 @@ from nava.runtime.storage import read_json
 
 TEXT_CONTROL = (TEXT_COLOUR, TEXT_PITCH, SWAP_COLOUR, SWAP_PITCH)
 # What pipelines are called, and the sections of the page for those that do not fill them all.
-PIPELINES = {"lifecycle": "life cycle", "ablation": "architecture ablation"}
-SECTIONS = {"ablation": ("pipeline", "sources", "corpus", "gates", "record", "next")}
+PIPELINES = {"lifecycle": "life cycle", "ablation": "architecture ablation", "evaluate": "benchmark"}
+SECTIONS = {
+    "ablation": ("pipeline", "sources", "corpus", "gates", "record", "next"),
+    "evaluate": ("pipeline", "record", "next"),
+}
 REMEDIES = {
     1: "The log has the details. The same command goes on from what is finished.",
     2: "Mend the input or the setting and run the same command again; what is finished is reused.",

@@ -14,7 +14,7 @@ from nava.runtime.errors import InputError
 from nava.runtime.project import project_root
 from nava.runtime.storage import atomic_file
 
-PIPELINES = ("lifecycle", "ablation")
+PIPELINES = ("lifecycle", "ablation", "evaluate")
 
 
 def from_repository(path: Path) -> str:
@@ -137,11 +137,14 @@ def _check_inputs(
 ) -> list[str]:
     wanted = components[task["componentRef"]["name"]].get("inputDefinitions", {}).get("parameters", {})
     given = task.get("inputs", {}).get("parameters", {})
-    problems = [f"{where} gives {name}, which its component does not take" for name in given if name not in wanted]
+    iterator = task.get("parameterIterator", {})
+    looped = iterator.get("items", {}).get("inputParameter")
+    problems = [] if looped in (None, *given) else [f"{where} goes over {looped}, which it is not given"]
+    problems += [f"{where} gives {name}, which its component does not take" for name in given if name not in wanted]
     problems += [
         f"{where} lacks input {name}"
         for name, definition in wanted.items()
-        if name not in given
+        if name not in (*given, iterator.get("itemInput"))
         and not definition.get("isOptional")
         and definition.get("parameterType") != "TASK_FINAL_STATUS"
     ]
@@ -189,21 +192,37 @@ def find_cycle(depends_on: dict[str, list[str]]) -> list[str]:
 def planned_steps(spec: dict[str, Any]) -> dict[str, list[str]]:
     """The steps of a pipeline in the order they can run, each with the steps it depends on.
 
-    A step's name is its task's display name with underscores; the opening and the closing task are not steps.
+    A step's name is its task's display name with underscores; the opening and the closing task are not steps. A loop is
+    no step, what it repeats is one: a run that knows the loop's items replaces it (`nava.runtime.step.open_loop`).
     """
-    dags = [dag for place, dag, _ in _dags(spec) if place != "root"] or [spec["root"]["dag"]]
-    tasks = {name: task for dag in dags for name, task in dag["tasks"].items()}
-    names = {name: task["taskInfo"]["name"].replace("-", "_") for name, task in tasks.items()}
-    steps = {name: task for name, task in tasks.items() if names[name] != "configure"}
+    components = spec.get("components", {})
+    parts = [components.get(task["componentRef"]["name"], {}) for task in spec["root"]["dag"]["tasks"].values()]
     ordered: dict[str, list[str]] = {}
-
-    def place(name: str) -> None:
-        if name in steps and names[name] not in ordered:
-            waits_for = [other for other in steps[name].get("dependentTasks", []) if other in steps]
-            for other in waits_for:
-                place(other)
-            ordered[names[name]] = [names[other] for other in waits_for]
-
-    for name in steps:
-        place(name)
+    for dag in [part["dag"] for part in parts if "dag" in part] or [spec["root"]["dag"]]:
+        _plan(dag, components, [], ordered)
     return ordered
+
+
+def _plan(
+    dag: dict[str, Any], components: dict[str, Any], before: list[str], ordered: dict[str, list[str]]
+) -> list[str]:
+    """Add the steps of a DAG that begins after the steps `before`; their names."""
+    tasks = dag["tasks"]
+    placed: dict[str, list[str]] = {}
+
+    def place(name: str) -> list[str]:
+        if name not in placed:
+            task = tasks[name]
+            depends = [step for other in task.get("dependentTasks", []) if other in tasks for step in place(other)]
+            inner = components.get(task["componentRef"]["name"], {}).get("dag")
+            step = task["taskInfo"]["name"].replace("-", "_")
+            if inner is not None:
+                placed[name] = _plan(inner, components, depends or before, ordered)
+            elif step == "configure":
+                placed[name] = []
+            else:
+                ordered[step] = depends or before
+                placed[name] = [step]
+        return placed[name]
+
+    return [step for name in tasks for step in place(name)]

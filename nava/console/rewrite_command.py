@@ -51,7 +51,7 @@ def rewrite(**given: Any) -> None:
     """
     if (given["prompt"] is None) == (given["input_path"] is None):
         raise InputError("give either a prompt, or --in and --out")
-    config = _config(given["settings"], given["overrides"])
+    config = rewriting_config(given["settings"], given["overrides"])
     sys.exit(_one(given, config) if given["input_path"] is None else _many(given, config))
 
 
@@ -112,7 +112,7 @@ def _summary(result: BatchResult) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
 
 
-def _config(settings: Path | None, overrides: tuple[str, ...]) -> RewritingConfig:
+def rewriting_config(settings: Path | None, overrides: tuple[str, ...]) -> RewritingConfig:
     """The settings of a file with single ones changed. InputError: a setting that there is not, or a wrong value."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException

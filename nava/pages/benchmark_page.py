@@ -3,49 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
-from nava.pages.ablation_page import estimate_words
-from nava.pages.charts import Tone, interval_axis, interval_bar, interval_scale
+from nava.pages.benchmark_charts import BenchmarkResult, cell_words, metric_chart, radar_view
 from nava.pages.formats import DASH, format_number, format_share
-from nava.pages.media import EmbedBudget
+from nava.pages.media import EmbedBudget, embed
 from nava.pages.run_facts import ClipFacts
 from nava.pages.run_sections import player_groups
 from nava.pages.shell import render
 
 CLIP_BYTES = 12_000_000
-_TONES: tuple[Tone, ...] = ("model", "good", "video", "audio")
+SOUND_MIMES = {".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg"}
+
+__all__ = ["BenchmarkResult", "render_benchmark"]
 
 
-@dataclass(frozen=True)
-class BenchmarkResult:
-    """A result to show.
-
-    Attributes:
-        label: whose outputs they are.
-        summary: `summary.json` of the result.
-        rows: of `rows.jsonl`, as dictionaries.
-    """
-
-    label: str
-    summary: Mapping[str, Any]
-    rows: Sequence[Mapping[str, Any]] = field(default_factory=list)
-
-
-def render_benchmark(results: Sequence[BenchmarkResult], clips: Sequence[ClipFacts] = ()) -> str:
+def render_benchmark(
+    results: Sequence[BenchmarkResult],
+    clips: Sequence[ClipFacts] = (),
+    published: Mapping[str, Any] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> str:
     """Render results of one task; the first one's columns come first.
 
     Args:
         results: of the same task, edition and items.
         clips: to look at, those of a prompt side by side.
+        published: the published table of the task with rows for the results, a `Grid` as a dictionary.
+        files: what lies beside the page, by its relative path: what it is.
 
     Returns:
-        HTML text that refers to nothing outside itself. All values are escaped.
+        HTML text that loads nothing outside itself. All values are escaped.
     """
     columns = list(dict.fromkeys(figure["column"] for result in results for figure in result.summary["figures"]))
-    figures = {result.label: _by_column(result) for result in results}
     summary = results[0].summary
+    budget = EmbedBudget(CLIP_BYTES)
+    sounds = [clip for clip in clips if clip.path.suffix.lower() in SOUND_MIMES]
     return render(
         "benchmark.html.j2",
         script=True,
@@ -53,20 +47,31 @@ def render_benchmark(results: Sequence[BenchmarkResult], clips: Sequence[ClipFac
         summary=summary,
         tiles=_tiles(results, columns),
         labels=[result.label for result in results],
-        metrics=[_metric(column, figures) for column in columns],
+        metrics=[_line(column, results) for column in columns],
+        charts=[metric_chart(column, results) for column in columns],
+        radar=radar_view(columns, results),
+        published=published,
+        files=files or {},
         absent=_absent(results),
         uncovered=[(result.label, figure) for result in results for figure in _short(result)],
         samples=[_samples(result) for result in results if result.rows],
-        groups=player_groups(list(clips), EmbedBudget(CLIP_BYTES)),
+        groups=player_groups([clip for clip in clips if clip not in sounds], budget),
+        sounds=_sound_groups(sounds, budget),
     )
+
+
+def _sound_groups(clips: Sequence[ClipFacts], budget: EmbedBudget) -> list[dict[str, Any]]:
+    """Recordings without pictures by prompt, each with its data or why there is none."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    for clip in clips:
+        data = embed(clip.path, SOUND_MIMES[PurePath(clip.path).suffix.lower()], budget)
+        note = "" if data else "Not embedded: missing, empty, or over this page's limit."
+        groups.setdefault(clip.prompt, []).append({"label": clip.variant, "data": data, "note": note})
+    return [{"prompt": prompt, "players": players} for prompt, players in groups.items()]
 
 
 def _short(result: BenchmarkResult) -> list[Mapping[str, Any]]:
     return [figure for figure in result.summary["figures"] if not figure["covered"]]
-
-
-def _by_column(result: BenchmarkResult) -> dict[str, Mapping[str, Any]]:
-    return {figure["column"]: figure for figure in result.summary["figures"]}
 
 
 def _tiles(results: Sequence[BenchmarkResult], columns: Sequence[str]) -> list[dict[str, str]]:
@@ -84,52 +89,12 @@ def _tiles(results: Sequence[BenchmarkResult], columns: Sequence[str]) -> list[d
     ]
 
 
-def _metric(column: str, figures: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """A line of the table: the cell of each result, and their intervals on one scale."""
-    there = {label: found[column] for label, found in figures.items() if column in found}
-    first = next(iter(there.values()))
-    drawn = {label: figure for label, figure in there.items() if figure["ci_low"] is not None}
-    scale = interval_scale([figure[end] for figure in drawn.values() for end in ("ci_low", "ci_high")] or [0.0, 1.0])
-    plots = [
-        {
-            "label": label,
-            "svg": interval_bar(figure["value"], figure["ci_low"], figure["ci_high"], scale, _tone(label, figures)),
-        }
-        for label, figure in drawn.items()
-    ]
-    return {
-        "column": column,
-        "metric": first["metric"],
-        "backend": first["backend"],
-        "tier": first["tier"],
-        "unproven": first["unproven"],
-        "protocol": first["protocol"],
-        "unit": first["unit"],
-        "direction": first["direction"],
-        "cells": [_cell(there.get(label)) for label in figures],
-        "plots": plots,
-        "axis": interval_axis(scale),
-    }
-
-
-def _tone(label: str, figures: Mapping[str, Any]) -> Tone:
-    return _TONES[list(figures).index(label) % len(_TONES)]
-
-
-def _cell(figure: Mapping[str, Any] | None) -> dict[str, Any]:
-    if figure is None:
-        return {"value": DASH, "interval": "not asked for", "n": "", "short": False}
-    value, interval = estimate_words(figure)
-    if figure["value"] is None:
-        interval = figure["reason"] or "not measured"
-    elif figure["ci_low"] is None:
-        interval = "one item: no interval"
-    return {
-        "value": value,
-        "interval": interval,
-        "n": f"{figure['n']} of {figure['eligible']}",
-        "short": not figure["covered"],
-    }
+def _line(column: str, results: Sequence[BenchmarkResult]) -> dict[str, Any]:
+    """A line of the table of figures: the cell of each result."""
+    figures = [result.figure(column) for result in results]
+    first = next(figure for figure in figures if figure is not None)
+    keys = ("metric", "backend", "tier", "unproven", "protocol", "unit", "direction")
+    return {"column": column, **{key: first[key] for key in keys}, "cells": [cell_words(figure) for figure in figures]}
 
 
 def _absent(results: Sequence[BenchmarkResult]) -> list[Mapping[str, str]]:

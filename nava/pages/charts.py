@@ -228,6 +228,38 @@ def interval_bar(value: float, low: float, high: float, scale: Scale, tone: Tone
     return f'<svg class="interval" width="100%" height="30" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
+def whisker_bar(value: float, low: float | None, high: float | None, scale: Scale, tone: Tone, title: str) -> str:
+    """A bar from zero to a value with the whisker of its interval, as one row of a table.
+
+    Args:
+        value: the bar's end.
+        low, high: of the interval; None for none.
+        scale: that all rows share; it must hold zero, or lengths would not be proportional to values.
+        tone: of the bar.
+        title: what is shown, for those who cannot see it.
+    """
+    zero, end = scale.percent(0.0), scale.percent(value)
+    parts = [
+        f'<line class="grid" x1="{scale.percent(tick):.2f}%" x2="{scale.percent(tick):.2f}%" y1="0" y2="100%"/>'
+        for tick in scale.ticks
+    ]
+    left, width = min(zero, end), abs(end - zero)
+    place = f'x="{left:.2f}%" y="24%" width="{width:.2f}%" height="52%"'
+    parts.append(f'<rect class="bar-end tone-{tone}" {place} rx="2"/>')
+    parts.append(f'<line class="axis" x1="{zero:.2f}%" x2="{zero:.2f}%" y1="0" y2="100%"/>')
+    said = f"{title}: {format_number(value, 4)}"
+    if low is not None and high is not None:
+        ends = scale.percent(low), scale.percent(high)
+        parts.append(f'<line class="error" x1="{ends[0]:.2f}%" x2="{ends[1]:.2f}%" y1="50%" y2="50%"/>')
+        parts += [f'<line class="error-end" x1="{at:.2f}%" x2="{at:.2f}%" y1="34%" y2="66%"/>' for at in ends]
+        said += f", 95 % interval {format_number(low, 4)} to {format_number(high, 4)}"
+    label = escape(said, quote=True)
+    return (
+        f'<svg class="interval whisker-bar" width="100%" height="46" role="img" aria-label="{label}">'
+        f"<title>{escape(said)}</title>{''.join(parts)}</svg>"
+    )
+
+
 def interval_axis(scale: Scale) -> str:
     """The tick labels under rows of intervals."""
     parts = []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nava.artifacts.promotion_ledger import LedgerEntry, verify_ledger
 from nava.config.registry import RegistryConfig
+from nava.registry.benchmark_evidence import attach_verdict, verdict_for
 from nava.registry.ledger import Ledger, PromotionConflict, next_position
 from nava.registry.mlflow_registry import (
     CHAMPION,
@@ -22,7 +23,7 @@ from nava.registry.mlflow_registry import (
 )
 from nava.registry.recorded_config import recorded_config
 from nava.runtime.errors import InputError
-from nava.runtime.hashing import sha256_json
+from nava.runtime.hashing import sha256_file, sha256_json
 from nava.runtime.store import utc_now
 
 AUTO, MANUAL = "auto", "manual"
@@ -142,6 +143,20 @@ class Promotions:
             raise InputError(f"the package of {label} has not passed the serve check: {again}")
         return evidence
 
+    def benchmark_evidence(self, number: int, champion: int | None, verdict: Path, public_key: Path) -> dict[str, str]:
+        """Check a signed verdict on benchmark figures and keep it with the version; what the ledger says of it.
+
+        Raises:
+            InputError: the verdict is not a pass for this version's package against this champion's.
+            SignatureRefused: it was changed, or signed with another key.
+        """
+        version = self.registry.version(number)
+        assert version is not None
+        current = None if champion is None else self.registry.version(champion)
+        sha256 = verdict_for(verdict, public_key, version, current)
+        attach_verdict(self.registry, version, verdict, sha256)
+        return {"benchmark_verdict": sha256, "benchmark_verdict_key": sha256_file(public_key)}
+
     def settle(self) -> LedgerEntry | None:
         """Verify the ledger and bring the aliases to its last entry where a kill left them one move behind."""
         entries = self.ledger.entries()
@@ -196,11 +211,26 @@ def rollback_run(run_dir: Path, reason: str, config: RegistryConfig | None = Non
     return f"champion: {entry.model} v{entry.from_version} -> v{entry.to_version} (ledger entry {entry.sequence})"
 
 
-def promote_by_hand(run_dir: Path, version: int, reason: str, config: RegistryConfig | None = None) -> str:
+def promote_by_hand(
+    run_dir: Path,
+    version: int,
+    reason: str,
+    config: RegistryConfig | None = None,
+    benchmark_verdict: tuple[Path, Path] | None = None,
+) -> str:
     """Make a version champion on a person's word; return what was done, for the terminal.
 
+    Args:
+        run_dir: root of the run.
+        version: which.
+        reason: why.
+        config: of the registry; by default as the run recorded it.
+        benchmark_verdict: a signed verdict that must let the version pass, and the public key to verify it with; it
+            is kept with the version, and its hash is evidence in the ledger.
+
     Raises:
-        InputError: it is champion already, or nothing shows that it can be served.
+        InputError: it is champion already, nothing shows that it can be served, or the verdict does not let it pass.
+        SignatureRefused: the verdict is not what was signed.
     """
     promotions = Promotions(config or recorded_config(run_dir, RegistryConfig), run_dir)
     actor, head = getpass.getuser(), promotions.settle()
@@ -210,6 +240,8 @@ def promote_by_hand(run_dir: Path, version: int, reason: str, config: RegistryCo
     expected = head.to_version if head else None
     occasion = head.entry_hash if head else ""
     evidence = promotions.evidence_of(version)
+    if benchmark_verdict is not None:
+        evidence |= promotions.benchmark_evidence(version, expected, *benchmark_verdict)
     entry = promotions.promote(Move(version, expected, actor, evidence, approval, occasion=occasion))
     return (
         f"champion: {entry.model} {_named(entry.from_version)} -> v{entry.to_version} (ledger entry {entry.sequence})"

@@ -73,6 +73,13 @@ _FORMATS = (
         _SCENE | {"voices"},
     ),
     ModelFormat(
+        "nava-release-seed-tts",
+        "the words to speak, the reference voice and the words spoken in it, as lines of meta.lst",
+        "ernie-research/NAVA, nava_src/data/t2a_seedtts.py: it puts the words between <S> and <E> itself",
+        dialects.voice_cloning,
+        frozenset(("speech", "voices")),
+    ),
+    ModelFormat(
         "ovi-1.0",
         "prose, speech as <S>words<E>, sound as <AUDCAP>...<ENDAUDCAP> at the end",
         "character-ai/Ovi, README before 10 November 2025, Prompt Format (also of the checkpoint 720x720_5s today)",

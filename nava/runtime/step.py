@@ -186,6 +186,26 @@ def execute(
     return handle.to_dict()
 
 
+def open_loop(run: dict[str, Any], name: str, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Record what a loop of the pipeline is going to repeat the step `name` for, one step for each item.
+
+    Args:
+        run: the run reference as JSON.
+        name: the step as it was planned; its iterations are called `iteration_name(name, item)`.
+        items: each has a `name` of its own.
+
+    Returns:
+        The items, as the loop takes them.
+    """
+    Store(run["store_url"]).unroll_step(run["run_id"], name, [iteration_name(name, item) for item in items])
+    return items
+
+
+def iteration_name(name: str, item: dict[str, Any]) -> str:
+    """What the step of one iteration is called."""
+    return f"{name}_{item['name']}"
+
+
 def _finish(store: Store, run_id: str, name: str, started: float, **values: Any) -> None:
     seconds = round(time.monotonic() - started, 3)
     store.update_step(run_id, name, ended_at=utc_now(), seconds=seconds, peak_memory_mb=peak_memory_mb(), **values)

@@ -133,6 +133,29 @@ class Store:
                     )
                 )
 
+    def unroll_step(self, run_id: str, name: str, iterations: list[str]) -> None:
+        """Put the iterations of a planned step in its place, also where others depend on it; twice is as once."""
+        with self.session() as session:
+            planned = session.get(StepRow, (run_id, name))
+            if planned is None:
+                return
+            for row in session.scalars(select(StepRow).where(StepRow.run_id == run_id)):
+                row.depends_on = [
+                    step for other in row.depends_on for step in (iterations if other == name else [other])
+                ]
+            for iteration in iterations:
+                session.merge(
+                    StepRow(
+                        run_id=run_id,
+                        name=iteration,
+                        position=planned.position,
+                        state="pending",
+                        cached=False,
+                        depends_on=planned.depends_on,
+                    )
+                )
+            session.delete(planned)
+
     def update_step(self, run_id: str, name: str, **values: Any) -> None:
         """Change a step's record; a step that was not planned (a run started elsewhere) is added."""
         with self.session() as session:

@@ -2,25 +2,15 @@
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-from nava.config.registry import RegistryConfig
 from nava.config.serving import ServingConfig
+from nava.registry.champion import ServedPackage, champion_package
 from nava.runtime.errors import InputError
 from nava.runtime.project import package_root
 
 PACKAGE_VARIABLE, SHA256_VARIABLE, KEY_VARIABLE = "NAVA_PACKAGE", "NAVA_PACKAGE_SHA256", "NAVA_PUBLIC_KEY"
 WEIGHTS_VARIABLE, DEVICE_VARIABLE = "NAVA_WEIGHTS", "NAVA_DEVICE"
-
-
-@dataclass(frozen=True)
-class ServedPackage:
-    """A package and the key to verify it with."""
-
-    uri: str
-    sha256: str
-    public_key: Path
 
 
 def service_file(config: ServingConfig) -> Path:
@@ -55,26 +45,6 @@ def service_environment(package: ServedPackage, home: Path, config: ServingConfi
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_HOME": str(home),
     }
-
-
-def champion_package(run_dir: Path, config: RegistryConfig | None = None) -> ServedPackage:
-    """The champion's package. InputError when there is no champion, or it was never packaged."""
-    from nava.artifacts.signature import PUBLIC_KEY_FILE
-    from nava.registry.mlflow_registry import PACKAGE_SHA256_TAG, PACKAGE_URI_TAG
-    from nava.registry.package_store import key_directory
-    from nava.registry.recorded_config import recorded_config
-    from nava.registry.versions import current_champion
-
-    config = config or recorded_config(run_dir, RegistryConfig)
-    champion = current_champion(run_dir, config)
-    if champion is None:
-        raise InputError(
-            f"no version in {run_dir} has the alias champion yet: run the life cycle, or promote one by hand"
-        )
-    if PACKAGE_URI_TAG not in champion.tags:
-        raise InputError(f"{champion.name} v{champion.version} was never packaged: run the life cycle again")
-    key = key_directory(config, run_dir) / PUBLIC_KEY_FILE
-    return ServedPackage(champion.tags[PACKAGE_URI_TAG], champion.tags[PACKAGE_SHA256_TAG], key)
 
 
 def serve_command(run_dir: Path, port: int = 3000, config: ServingConfig | None = None) -> list[str]:

@@ -79,7 +79,47 @@ def test_the_ablation_is_opened_as_what_it_is_and_promotes_nothing(ablation: dic
     assert "promotion_policy" not in ablation["root"]["inputDefinitions"]["parameters"]
 
 
-@pytest.mark.parametrize("name", pipeline_ir.PIPELINES)
+@pytest.fixture(scope="module")
+def evaluate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return pipeline_ir.compile_pipeline("evaluate", tmp_path_factory.mktemp("ir") / "evaluate.yaml")
+
+
+def test_the_benchmark_scores_in_a_loop_between_generation_and_aggregation(evaluate: dict[str, Any]) -> None:
+    steps = pipeline_ir.planned_steps(evaluate)
+    assert list(steps) == [
+        "plan_benchmark", "generate_outputs", "score_backends", "aggregate_scores", "report_scores", "check_coverage",
+    ]  # fmt: skip
+    assert steps["generate_outputs"] == ["plan_benchmark"], "both may make the built-in benchmark, one at a time"
+    assert sorted(steps["score_backends"]) == ["generate_outputs", "plan_benchmark"]
+    assert "score_backends" in steps["aggregate_scores"]
+    assert steps["check_coverage"] == ["report_scores"]
+
+
+def test_the_loop_goes_over_what_the_plan_found_and_its_results_are_collected(evaluate: dict[str, Any]) -> None:
+    tasks = dag(evaluate)
+    (loop,) = [task for task in tasks.values() if "parameterIterator" in task]
+    over = loop["inputs"]["parameters"][loop["parameterIterator"]["items"]["inputParameter"]]
+    assert over["taskOutputParameter"]["producerTask"] == "plan-benchmark"
+    scores = tasks["aggregate-scores"]["inputs"]["parameters"]["scores"]["taskOutputParameter"]
+    assert tasks[scores["producerTask"]] is loop
+    outputs = evaluate["components"]["comp-report-scores"]["outputDefinitions"]["artifacts"]
+    kinds = {name: output["artifactType"]["schemaTitle"] for name, output in outputs.items()}
+    assert kinds == {"page": "system.HTML", "metrics": "system.Metrics"}
+
+
+def test_a_loop_over_nothing_or_without_an_item_is_seen(evaluate: dict[str, Any]) -> None:
+    assert pipeline_ir.check_ir(evaluate) == []
+    for damage, message in (
+        (("items", {"inputParameter": "groups"}), "goes over groups, which it is not given"),
+        (("itemInput", "group"), "lacks input pipelinechannel--plan-benchmark-Output-loop-item"),
+    ):
+        broken = copy.deepcopy(evaluate)
+        (loop,) = [task for task in dag(broken).values() if "parameterIterator" in task]
+        loop["parameterIterator"][damage[0]] = damage[1]
+        assert message in "; ".join(pipeline_ir.check_ir(broken))
+
+
+@pytest.mark.parametrize("name", ["lifecycle", "ablation"])
 def test_pipelines_share_what_comes_before_training(name: str, tmp_path: Path) -> None:
     steps = pipeline_ir.planned_steps(pipeline_ir.compile_pipeline(name, tmp_path / "ir.yaml"))
     assert list(steps)[:5] == STEPS[:5]

@@ -20,7 +20,7 @@ VOICE = ReferenceVoice("voices/1.wav", "Some call me nature.")
 ITEM = RewrittenItem("1", PROMPT, "en", (VOICE,), "first.png")
 # What a speech model is given: Seed-TTS has one speaker and no scene.
 SPOKEN = RewrittenItem("2", StructuredPrompt(audio="<S>Hello there.<E>"), "en", (VOICE,))
-SPEECH_MODELS = ("cosyvoice", "cosyvoice2", "qwen2.5-omni")
+SPEECH_MODELS = ("cosyvoice", "cosyvoice2", "qwen2.5-omni", "nava-release-seed-tts")
 SCENE_MODELS = tuple(name for name in FORMATS if name not in SPEECH_MODELS)
 
 

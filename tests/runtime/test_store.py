@@ -59,3 +59,18 @@ def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
     with pytest.raises(RuntimeError, match="killed"):
         half()
     assert store.run("a") is None
+
+
+def test_a_loops_iterations_take_the_place_of_what_was_planned(store: Store) -> None:
+    store.start_run("r", "evaluate", "demo", {})
+    store.plan_steps("r", {"plan": [], "score": ["plan"], "aggregate": ["score", "plan"], "report": ["aggregate"]})
+    for _ in range(2):
+        store.unroll_step("r", "score", ["score_a", "score_b"])
+    steps = {step.name: step for step in store.steps("r")}
+    assert list(steps) == ["plan", "score_a", "score_b", "aggregate", "report"]
+    assert steps["score_a"].depends_on == steps["score_b"].depends_on == ["plan"]
+    assert steps["aggregate"].depends_on == ["score_a", "score_b", "plan"]
+    assert {step.state for step in steps.values()} == {"pending"}
+    assert steps["report"].depends_on == ["aggregate"]
+    store.unroll_step("r", "unknown", ["x"])
+    assert len(store.steps("r")) == 5

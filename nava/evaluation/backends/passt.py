@@ -38,6 +38,7 @@ class Passt:
 
     version = 1
     needs_weights: ClassVar[bool] = True
+    name: ClassVar[str] = "passt"
     weights_sha256: str | None = None
 
     def __init__(self, weights: str, sha256: str = "", device: str = "cpu") -> None:
@@ -45,7 +46,7 @@ class Passt:
         from nava.evaluation.backends.renamed_weights import filled
 
         path = locate(CHECKPOINT, weights)
-        self.weights_sha256 = verified_sha256("passt", weights, sha256)
+        self.weights_sha256 = verified_sha256(self.name, weights, sha256)
         self._network = filled(self.build, read_state_dict(path), lambda _network, name: name, path, device)
         self._device = device
 

@@ -85,11 +85,15 @@ class PasstNetwork(nn.Module):
 
     def forward(self, mel_MT: Tensor) -> Tensor:
         """Logits [K] of a picture [128, T] of 16 frames or more, and of no more than the time embedding knows."""
+        logits_K: Tensor = self.head(self.embedding(mel_MT))
+        return logits_K
+
+    def embedding(self, mel_MT: Tensor) -> Tensor:
+        """What the logits are taken from [D]: the mean of both tokens of the whole."""
         patches_1DFT = self.patch_embed["proj"](mel_MT[None, None])
         columns = patches_1DFT.shape[-1]
         patches_1DFT = patches_1DFT + self.time_new_pos_embed[..., :columns] + self.freq_new_pos_embed
         tokens_12D = torch.cat([self.cls_token, self.dist_token], dim=1) + self.new_pos_embed
         hidden_1ND = torch.cat([tokens_12D, patches_1DFT.flatten(2).transpose(1, 2)], dim=1)
         hidden_1ND = self.norm(self.blocks(hidden_1ND))
-        logits_1K: Tensor = self.head(hidden_1ND[:, :2].mean(dim=1))
-        return logits_1K[0]
+        return hidden_1ND[0, :2].mean(dim=0)

@@ -28,13 +28,14 @@ def require_files(weights: str, wanted: Iterable[WeightFile]) -> Path:
     return paths[0].parent
 
 
-def pretrained(kind: Any, folder: Path, device: str) -> Any:
+def pretrained(kind: Any, folder: Path, device: str, besides: tuple[str, ...] = ()) -> Any:
     """A model in float32, for inference.
 
     Args:
         kind: its class.
         folder: with `config.json` and `model.safetensors`.
         device: where it goes.
+        besides: beginnings of names of tensors that the file holds and the model has no use for.
 
     Raises:
         InputError: the folder does not hold that model; names the first tensor that is missing, unknown or of another
@@ -55,7 +56,9 @@ def pretrained(kind: Any, folder: Path, device: str) -> Any:
             )
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
         raise InputError(f"{folder} does not hold a {kind.__name__}: {' '.join(str(error).split())}") from error
-    unknown = [name for name in report["unexpected_keys"] if not name.endswith(_COMPUTED)]
+    unknown = [
+        name for name in report["unexpected_keys"] if not name.endswith(_COMPUTED) and not name.startswith(besides)
+    ]
     mismatched = [str(entry[0] if isinstance(entry, tuple) else entry) for entry in report["mismatched_keys"]]
     for problem, names in (
         ("lacks", report["missing_keys"]),

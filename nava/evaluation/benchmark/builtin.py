@@ -116,17 +116,25 @@ def _make(folder: Path, kind: str, number: int, seed: int) -> dict[str, Any]:
 def _write_voice(path: Path, voice: Any, said: str, number: int) -> None:
     """Another sentence of the same speaker."""
     from nava.data.synthetic.sound import spoken
-    from nava.data.synthetic.speech import SENTENCES, speak
+    from nava.data.synthetic.speech import speak
     from nava.generation.media import write_wav
 
-    others = [sentence for sentence in SENTENCES if sentence != said]
-    utterance = speak(others[number % len(others)], voice, seed=1000 + number)
+    utterance = speak(_voice_text(said, number), voice, seed=1000 + number)
     write_wav(path, spoken(utterance, RATE_HZ), RATE_HZ)
+
+
+def _voice_text(said: str, number: int) -> str:
+    """What is said in the reference voice of an item."""
+    from nava.data.synthetic.speech import SENTENCES
+
+    others = [sentence for sentence in SENTENCES if sentence != said]
+    return others[number % len(others)]
 
 
 def _item(entry: dict[str, Any], folder: Path) -> Item:
     media = folder / MEDIA
     voice = entry.get("voice")
+    number = int(entry["item_id"].rpartition("-")[2])
     return Item(
         item_id=entry["item_id"],
         subset=entry["subset"],
@@ -136,5 +144,6 @@ def _item(entry: dict[str, Any], folder: Path) -> Item:
         first_frame=media / f"{entry['item_id']}.png",
         reference_audio=media / f"{entry['item_id']}.mp4",
         reference_voice=media / voice if voice else None,
+        reference_text=_voice_text(entry["speech"][0]["text"], number) if voice else "",
         truth=entry["truth"],
     )

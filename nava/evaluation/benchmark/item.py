@@ -30,6 +30,7 @@ class Item:
         first_frame: picture that the clip begins with.
         reference_audio: recording that the sound is compared with.
         reference_voice: recording of the speaker.
+        reference_text: what is said in that recording; empty if it is not known.
         truth: what is known of the clip that was made for the prompt (the built-in benchmark alone).
     """
 
@@ -42,6 +43,7 @@ class Item:
     first_frame: Path | None = None
     reference_audio: Path | None = None
     reference_voice: Path | None = None
+    reference_text: str = ""
     truth: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -52,6 +54,8 @@ class Item:
     def identity(self) -> dict[str, Any]:
         """What decides the item, as JSON: files by their names."""
         value = asdict(self)
+        # It follows from the recording, which is named below.
+        del value["reference_text"]
         for name in ("first_frame", "reference_audio", "reference_voice"):
             path = getattr(self, name)
             value[name] = path.name if path else None

@@ -119,6 +119,7 @@ def _seed_tts_item(line: str, where: str, folder: Path, subset: str) -> Item:
         language="en" if subset == "en" else "zh",
         speech=(Spoken(text),),
         reference_voice=folder / voice if voice else None,
+        reference_text=parts[1].strip() if len(parts) > 3 else "",
         reference_audio=folder / true if true else None,
     )
 

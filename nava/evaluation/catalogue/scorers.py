@@ -11,6 +11,8 @@ from nava.evaluation.benchmark.item import Item
 from nava.evaluation.extraction.features import Features
 from nava.evaluation.scoring import av_alignment
 from nava.evaluation.scoring.cosine import cosine
+from nava.evaluation.scoring.cross_modal import imagebind_score
+from nava.evaluation.scoring.desync import desync, versebench_signed_offset
 from nava.evaluation.scoring.divergence import class_divergence
 from nava.evaluation.scoring.frechet import frechet_distance, pair_clap_distance
 from nava.evaluation.scoring.score import Score
@@ -51,6 +53,15 @@ def _identity(found: Found, _item: Item) -> Score:
     return Score(float(np.mean(measured))) if measured else cosines[0]
 
 
+def _video_quality(found: Found, item: Item) -> Score:
+    """Mean of the scores of identity and aesthetics, or why one of them is not there."""
+    parts = (_identity(found, item), found["generated"].score("aesthetic"))
+    values = [part.value for part in parts if part.value is not None]
+    if len(values) < len(parts):
+        return next(part for part in parts if part.value is None)
+    return Score(float(np.mean(values)))
+
+
 def _speaker_similarity(found: Found, _item: Item) -> Score:
     return speaker_similarity(*(found[name].array("embedding_D") for name in ("generated", "reference_voice")))
 
@@ -66,6 +77,23 @@ def _class_divergence(found: Found, _item: Item) -> Score:
 
 def _embedding_cosine(found: Found, _item: Item) -> Score:
     return cosine(found["generated"].array("embedding_D"), found["text"].array("embedding_D"))
+
+
+def _embedding_pair(found: Found, _item: Item) -> Score:
+    features = found["generated"]
+    return imagebind_score(features.array("picture_D"), features.array("sound_D"))
+
+
+def _desync(found: Found, _item: Item) -> Score:
+    features = found["generated"]
+    return desync(features.array("first_logits_K"), features.array("last_logits_K"))
+
+
+def _desync_signed(found: Found, _item: Item) -> Score:
+    features = found["generated"]
+    if reason := features.values.get("verse_bench_reason"):
+        return Score.missing(str(reason))
+    return versebench_signed_offset(features.array("verse_bench_logits_K"))
 
 
 def _av_align(found: Found, _item: Item) -> Score:
@@ -112,15 +140,22 @@ SCORERS: dict[str, Scorer] = {
     "speech_share": _speech_share,
     "speaker_similarity": _speaker_similarity,
     "identity": _identity,
+    "aesthetic": _value("aesthetic"),
+    "video_quality": _video_quality,
+    "dnsmos_ovrl": _value("OVRL"),
+    "dnsmos_p808": _value("P808"),
     "audiobox_ce": _value("CE"),
     "audiobox_cu": _value("CU"),
     "audiobox_pc": _value("PC"),
     "audiobox_pq": _value("PQ"),
     "embedding_cosine": _embedding_cosine,
+    "embedding_pair": _embedding_pair,
     "kl": _class_divergence,
     "pair_clap": _pair_clap,
     "sync_c": lambda found, _item: clip_sync(found["generated"]).sync_c,
     "sync_d": lambda found, _item: clip_sync(found["generated"]).sync_d,
+    "desync": _desync,
+    "desync_signed": _desync_signed,
     "av_align": _av_align,
     "onset_f1": _onset_f1,
     "known_onset_f1": _known_onset_f1,

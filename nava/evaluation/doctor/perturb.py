@@ -10,7 +10,6 @@ import numpy as np
 from nava.evaluation.catalogue.perturbations import PERTURBATIONS
 
 SHIFT_S = 0.4
-NOISE_DB = 0.0
 BLUR_SIGMA = 2.5
 DARKER = 0.6
 QUIETER_DB = 12.0
@@ -38,11 +37,15 @@ def _shifted(clip: Clip, _other: Clip) -> Clip:
     return replace(clip, samples_N=np.concatenate([np.zeros(late, np.float32), clip.samples_N[:-late]]))
 
 
-def _noisy(clip: Clip, _other: Clip) -> Clip:
-    rng = np.random.default_rng(0)
-    noise_N = rng.standard_normal(len(clip.samples_N))
-    level = np.sqrt(np.mean(clip.samples_N.astype(np.float64) ** 2)) * 10 ** (-NOISE_DB / 20)
-    return replace(clip, samples_N=np.clip(clip.samples_N + level * noise_N, -1, 1).astype(np.float32))
+def _noisy(below_db: float) -> Perturb:
+    """White noise that many dB below the sound."""
+
+    def perturb(clip: Clip, _other: Clip) -> Clip:
+        noise_N = np.random.default_rng(0).standard_normal(len(clip.samples_N))
+        level = np.sqrt(np.mean(clip.samples_N.astype(np.float64) ** 2)) * 10 ** (-below_db / 20)
+        return replace(clip, samples_N=np.clip(clip.samples_N + level * noise_N, -1, 1).astype(np.float32))
+
+    return perturb
 
 
 def _swapped_sound(clip: Clip, other: Clip) -> Clip:
@@ -102,7 +105,9 @@ def _quieter(clip: Clip, _other: Clip) -> Clip:
 
 PERTURB: dict[str, Perturb] = {
     "audio_shifted": _shifted,
-    "noise": _noisy,
+    "noise_20db": _noisy(20.0),
+    "noise_10db": _noisy(10.0),
+    "noise": _noisy(0.0),
     # The other clip is then the same words in another voice.
     "speaker_swapped": _swapped_sound,
     "text_swapped": _swapped_text,

@@ -86,6 +86,13 @@ class FeatureCache:
             raise UnmeasurableError(str(reason))
         return features
 
+    def is_known(self, wish: Wish) -> bool:
+        """Whether nothing has to be extracted for it: the features are there, or it is known that there are none."""
+        try:
+            return self.find(wish) is not None
+        except UnmeasurableError:
+            return True
+
     def units(self, wishes: Iterable[Wish]) -> list[ExtractionUnit]:
         """What has to be extracted, file by file in the order of their hashes."""
         by_file: dict[str, tuple[Path, dict[str, Path]]] = {}

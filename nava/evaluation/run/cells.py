@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nava.evaluation.benchmark.item import NEEDS, Item
-from nava.evaluation.benchmark.task import Task
+from nava.evaluation.benchmark.task import Routing, Task
 from nava.evaluation.catalogue.manifest import Backend, MetricManifest, catalogue
 from nava.evaluation.extraction.extractor import ENTRIES, needs_weights
 from nava.evaluation.extraction.feature_cache import FeatureCache, Wish
@@ -36,8 +36,23 @@ class Absent:
     reason: str
 
 
+def routed(task: Task, metrics: Sequence[str] = ()) -> Iterator[tuple[Routing, MetricManifest, Backend]]:
+    """Every metric and backend that a task asks for, in the order of its report; of these metrics only, if given."""
+    for routing in task.metrics:
+        manifest = catalogue()[routing.metric]
+        if metrics and manifest.metric_id not in metrics:
+            continue
+        for backend in manifest.backends:
+            if not routing.backends or backend.backend in routing.backends:
+                yield routing, manifest, backend
+
+
 def columns(
-    task: Task, items: Sequence[Item], metrics: Sequence[str] = (), configured: Collection[str] = ()
+    task: Task,
+    items: Sequence[Item],
+    metrics: Sequence[str] = (),
+    configured: Collection[str] = (),
+    backends: Collection[str] | None = None,
 ) -> tuple[list[Column], list[Absent]]:
     """The columns of a run, and what is missing for the others.
 
@@ -46,21 +61,18 @@ def columns(
         items: of the benchmark.
         metrics: only these; empty for all of the task.
         configured: backends that have settings, and so weights.
+        backends: only by these; None for all.
     """
     found: list[Column] = []
     absent: list[Absent] = []
-    for routing in task.metrics:
-        manifest = catalogue()[routing.metric]
-        if metrics and manifest.metric_id not in metrics:
+    for routing, manifest, backend in routed(task, metrics):
+        if backends is not None and backend.backend not in backends:
             continue
-        eligible = tuple(item for item in items if routing.takes(item) and _has(manifest, item))
-        for backend in manifest.backends:
-            if routing.backends and backend.backend not in routing.backends:
-                continue
-            if reason := _unavailable(backend, configured):
-                absent.append(Absent(manifest.metric_id, backend.backend, reason))
-            else:
-                found.append(Column(manifest, backend, eligible))
+        if reason := unavailable(backend.backend, configured):
+            absent.append(Absent(manifest.metric_id, backend.backend, reason))
+        else:
+            eligible = tuple(item for item in items if routing.takes(item) and _has(manifest, item))
+            found.append(Column(manifest, backend, eligible))
     return found, absent
 
 
@@ -68,13 +80,14 @@ def _has(manifest: MetricManifest, item: Item) -> bool:
     return all(NEEDS[need](item) for need in manifest.item_needs)
 
 
-def _unavailable(backend: Backend, configured: Collection[str]) -> str:
-    entry = ENTRIES.get(backend.backend)
+def unavailable(backend: str, configured: Collection[str]) -> str:
+    """Why a backend cannot be used here; empty if it can."""
+    entry = ENTRIES.get(backend)
     if entry is None:
         return "this release has no extractor for it"
-    if missing := entry.missing():
-        return f"package {', '.join(missing)} is not installed: pip install {' '.join(missing)}"
-    if needs_weights(backend.backend) and backend.backend not in configured:
+    if reason := entry.unavailable():
+        return reason
+    if needs_weights(backend) and backend not in configured:
         return "no weights are configured for it: name them in the file of --backends"
     return ""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nava.evaluation.extraction.feature_cache import FeatureCache, Wish
-from nava.evaluation.extraction.features import UnmeasurableError
+from nava.evaluation.extraction.features import Features, UnmeasurableError
 from nava.evaluation.run.cells import Column
 from nava.evaluation.run.rows import Row, item_features
 from nava.evaluation.statistics import LEVEL, RESAMPLES, bootstrap_mean
@@ -79,6 +79,7 @@ def set_figure(
     failures: Mapping[Wish, str],
     min_coverage: float,
     seed: int,
+    missing: Mapping[str, str] | None = None,
 ) -> Figure:
     """The figure of a metric that compares all clips with all references; its interval by bootstrap of items."""
     from nava.evaluation.catalogue.scorers import SET_SCORERS
@@ -87,8 +88,8 @@ def set_figure(
     reasons: dict[str, int] = {}
     for item in column.items:
         try:
-            found = item_features(column, item, outputs, cache, failures)
-            first, second = (found[subject].arrays["embedding_D"] for subject in column.manifest.subjects)
+            found = item_features(column, item, outputs, cache, failures, missing)
+            first, second = (_embeddings(found[subject]) for subject in column.manifest.subjects)
             pairs.append((first, second))
         except UnmeasurableError as error:
             reasons[str(error)] = reasons.get(str(error), 0) + 1
@@ -96,16 +97,27 @@ def set_figure(
     if len(pairs) < MIN_ITEMS:
         reasons[f"a distance of sets needs at least {MIN_ITEMS} items"] = 1
         return _figure(column, _Estimate(None), len(pairs), min_coverage, reasons)
-    generated_ND, reference_ND = (np.stack(side) for side in zip(*pairs, strict=True))
-    score = scorer(generated_ND, reference_ND)
+    score = scorer(*_sides(pairs, range(len(pairs))))
     if score.value is None:
         return _figure(column, _Estimate(None), len(pairs), min_coverage, {**reasons, score.reason: 1})
     rng = np.random.default_rng(seed)
     drawn = [rng.integers(len(pairs), size=len(pairs)) for _ in range(200)]
-    values = [scorer(generated_ND[pick], reference_ND[pick]).value for pick in drawn]
+    values = [scorer(*_sides(pairs, pick)).value for pick in drawn]
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.percentile([value for value in values if value is not None], [tail, 100 - tail])
     return _figure(column, _Estimate(score.value, float(low), float(high)), len(pairs), min_coverage, reasons)
+
+
+def _embeddings(features: Features) -> np.ndarray:
+    """Of a file, one row or several [R, D]."""
+    several = features.arrays.get("embeddings_WD")
+    return features.arrays["embedding_D"][None] if several is None else several
+
+
+def _sides(pairs: Sequence[tuple[np.ndarray, np.ndarray]], pick: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+    """All rows of the picked items, generated and reference."""
+    first, second = zip(*(pairs[index] for index in pick), strict=True)
+    return np.concatenate(first), np.concatenate(second)
 
 
 def _mean(rows: Sequence[Row], aggregation: str, seed: int) -> _Estimate:

@@ -61,6 +61,7 @@ def leaderboard(folders: Sequence[Path]) -> Board:
                 raise InputError(
                     f"{folder} cannot stand beside {folders[0]}: {name} is {summary[name]} and {first[name]}"
                 )
+    summaries = by_protocol(summaries)
     columns = list(dict.fromkeys(figure["column"] for summary in summaries for figure in summary["figures"]))
     directions = {figure["column"]: figure["direction"] for summary in summaries for figure in summary["figures"]}
     board = Board(first["task"], columns, directions)
@@ -71,6 +72,21 @@ def leaderboard(folders: Sequence[Path]) -> Board:
     if table is not None:
         _add_published(board, table)
     return board
+
+
+def by_protocol(summaries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The summaries with the protocol in the title of every column that they computed under several protocols."""
+    protocols: dict[str, set[str]] = {}
+    for summary in summaries:
+        for figure in summary["figures"]:
+            protocols.setdefault(figure["column"], set()).add(figure["protocol"])
+
+    def titled(figure: dict[str, Any]) -> dict[str, Any]:
+        if len(protocols[figure["column"]]) == 1:
+            return figure
+        return {**figure, "column": f"{figure['column']} {figure['protocol']}"}
+
+    return [{**summary, "figures": [titled(figure) for figure in summary["figures"]]} for summary in summaries]
 
 
 def _may_stand(figure: dict[str, Any]) -> bool:

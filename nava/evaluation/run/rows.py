@@ -41,9 +41,14 @@ class Row:
 
 
 def item_features(
-    column: Column, item: Item, outputs: Mapping[str, Path], cache: FeatureCache, failures: Mapping[Wish, str]
+    column: Column,
+    item: Item,
+    outputs: Mapping[str, Path],
+    cache: FeatureCache,
+    failures: Mapping[Wish, str],
+    missing: Mapping[str, str] | None = None,
 ) -> dict[str, Features]:
-    """The features of each subject of a metric.
+    """The features of each subject of a metric; `missing` says of items without an output why they have none.
 
     Raises:
         UnmeasurableError: a file is missing, or its features are.
@@ -51,7 +56,7 @@ def item_features(
     found = {}
     for subject, path in subjects(column, item, outputs, cache).items():
         if path is None:
-            raise UnmeasurableError("nothing was generated for this item")
+            raise UnmeasurableError((missing or {}).get(item.item_id) or "nothing was generated for this item")
         wish = Wish(path, column.backend.backend)
         features = cache.find(wish)
         if features is None:
@@ -61,14 +66,18 @@ def item_features(
 
 
 def column_rows(
-    column: Column, outputs: Mapping[str, Path], cache: FeatureCache, failures: Mapping[Wish, str]
+    column: Column,
+    outputs: Mapping[str, Path],
+    cache: FeatureCache,
+    failures: Mapping[Wish, str],
+    missing: Mapping[str, str] | None = None,
 ) -> list[Row]:
     """The rows of a column whose metric has a value for each item."""
     scorer = SCORERS[column.manifest.scorer]
     rows = []
     for item in column.items:
         try:
-            score = scorer(item_features(column, item, outputs, cache, failures), item)
+            score = scorer(item_features(column, item, outputs, cache, failures, missing), item)
         except UnmeasurableError as error:
             score = Score.missing(str(error))
         rows.append(_row(column, item, score, _sha256(cache, outputs.get(item.item_id))))

@@ -10,8 +10,9 @@ from typing import Any
 from nava.evaluation.benchmark.item import Item
 from nava.evaluation.benchmark.task import Task, manifest_sha256
 from nava.evaluation.extraction.feature_cache import FeatureCache, Wish, extract_all
-from nava.evaluation.run.cells import Absent, columns, wishes
+from nava.evaluation.run.cells import Absent, Column, columns, wishes
 from nava.evaluation.run.figures import Figure, sample_figure, set_figure
+from nava.evaluation.run.outputs import MAPPING_FILE, write_mapping
 from nava.evaluation.run.rows import ROWS_FILE, Row, column_rows, write_rows
 from nava.runtime.errors import InputError
 from nava.runtime.storage import atomic_folder, read_json, write_json
@@ -63,6 +64,7 @@ def score_outputs(
     settings: ScoringSettings,
     watch: Watch,
     metrics: Sequence[str] = (),
+    missing: Mapping[str, str] | None = None,
 ) -> Scored:
     """Score files.
 
@@ -74,16 +76,42 @@ def score_outputs(
         settings: how.
         watch: shows progress.
         metrics: only these.
+        missing: why items have no output, by id.
     """
     found, absent = columns(task, items, metrics, cache.configured)
     failures = extract_features(wishes(found, outputs, cache), cache, settings, watch)
+    return score_columns(task, found, absent, outputs, cache, failures, settings, missing)
+
+
+def score_columns(
+    task: Task,
+    found: Sequence[Column],
+    absent: Sequence[Absent],
+    outputs: Mapping[str, Path],
+    cache: FeatureCache,
+    failures: Mapping[Wish, str],
+    settings: ScoringSettings,
+    missing: Mapping[str, str] | None = None,
+) -> Scored:
+    """Rows and figures of columns whose features have been extracted.
+
+    Args:
+        task: says how figures are put together.
+        found: the columns.
+        absent: metrics that cannot be computed here, for the report.
+        outputs: the generated file of each item, by id.
+        cache: holds the features.
+        failures: what could not be extracted, and why.
+        settings: how.
+        missing: why items have no output, by id.
+    """
     rows: list[Row] = []
     figures: list[Figure] = []
     for column in found:
         if column.manifest.level == "set":
-            figures.append(set_figure(column, outputs, cache, failures, settings.min_coverage, settings.seed))
+            figures.append(set_figure(column, outputs, cache, failures, settings.min_coverage, settings.seed, missing))
             continue
-        own = column_rows(column, outputs, cache, failures)
+        own = column_rows(column, outputs, cache, failures, missing)
         rows += own
         figures.append(sample_figure(column, own, task.aggregation, settings.min_coverage, settings.seed))
     return Scored(tuple(figures), tuple(absent), tuple(rows), failures)
@@ -102,11 +130,23 @@ def extract_features(
 
 
 def write_result(
-    folder: Path, task: Task, items: Sequence[Item], scored: Scored, settings: ScoringSettings, model: str
+    folder: Path,
+    task: Task,
+    items: Sequence[Item],
+    scored: Scored,
+    settings: ScoringSettings,
+    model: str,
+    names: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `rows.jsonl` and, last, `summary.json`; nothing in them depends on time, place or number of workers."""
+    """Write `rows.jsonl` and, last, `summary.json`; nothing in them depends on time, place or number of workers.
+
+    Args:
+        names: the file of each item, relative to the folder of outputs; kept in `outputs.jsonl` for reports.
+    """
     with atomic_folder(folder) as part:
         write_rows(part / ROWS_FILE, scored.rows)
+        if names is not None:
+            write_mapping(part / MAPPING_FILE, names)
         write_json(
             part / SUMMARY_FILE,
             {

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_LATEX = {character: "\\" + character for character in "&%_#${}"} | {"~": r"\~{}", "^": r"\^{}"}
+_LATEX = {character: "\\" + character for character in "&%_#${}"} | {
+    "~": r"\~{}", "^": r"\^{}", "\\": "/", "–": "--", "−": "$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+}  # fmt: skip
 _ARROWS = {"higher": ("↑", r"$\uparrow$"), "lower": ("↓", r"$\downarrow$")}
 
 
@@ -25,7 +27,7 @@ def markdown_table(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
 def latex_table(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     """The same for LaTeX with booktabs."""
     columns = _columns(results)
-    head = [f"{_escaped(name)} {_ARROWS[direction][1]}" for name, direction in columns.items()]
+    head = [f"{escape_latex(name)} {_ARROWS[direction][1]}" for name, direction in columns.items()]
     lines = [
         r"\begin{tabular}{l" + "r" * len(head) + "}",
         r"\toprule",
@@ -35,7 +37,7 @@ def latex_table(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     for label, summary in results:
         cells = _cells(summary)
         shown = [_words(cells.get(name), r"{{\scriptsize [{}, {}]}}") for name in columns]
-        lines.append(" & ".join([_escaped(label), *shown]) + r" \\")
+        lines.append(" & ".join([escape_latex(label), *shown]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -56,5 +58,6 @@ def _words(figure: Mapping[str, Any] | None, interval: str) -> str:
     return f"{value} " + interval.format(f"{figure['ci_low']:.4g}", f"{figure['ci_high']:.4g}")
 
 
-def _escaped(text: str) -> str:
-    return re.sub(r"[&%_#${}~^]", lambda found: _LATEX[found[0]], text.replace("\\", "/"))
+def escape_latex(text: str) -> str:
+    """Text as LaTeX shows it: nothing in it is a command."""
+    return re.sub("|".join(map(re.escape, _LATEX)), lambda found: _LATEX[found[0]], text)

@@ -37,6 +37,8 @@ def test_an_embedded_backend_is_at_hand_and_a_paper_one_that_never_ran_says_so()
         for backend in metric.backends:
             if backend.tier == "embedded":
                 assert backend.backend in ENTRIES, f"{metric.metric_id}: {backend.backend}"
+                if ENTRIES[backend.backend].environment:
+                    continue  # at hand once `nava eval environment make` was asked for it
                 assert make_extractor(backend.backend).version >= 1
             else:
                 assert not backend.proven, f"{metric.metric_id}: {backend.backend} has met no real weights here"

@@ -67,3 +67,13 @@ def test_why_a_metric_is_absent_is_told(tmp_path: Path) -> None:
     absent = [{"metric": "sim.seed_tts", "backend": "wavlm_large_ecapa", "reason": "no weights"}]
     folder = a_result(tmp_path / "a", {}, task="seed_tts_en.original.v1", figures=[], absent=absent)
     assert [row.note for row in reproduce(folder, "NAVA")][1] == "not measured: no weights"
+
+
+def test_figures_of_two_protocols_do_not_share_a_column(tmp_path: Path) -> None:
+    folders = [
+        a_result(tmp_path / name, {}, figures=[a_figure("flicker[frames]", value, protocol=f"flicker.{name}")])
+        for name, value in (("v1", 1.0), ("v2", 2.0))
+    ]
+    board = leaderboard(folders)
+    assert board.columns[:2] == ["flicker[frames] flicker.v1", "flicker[frames] flicker.v2"]
+    assert [list(row.figures) for row in board.rows[:2]] == [[board.columns[0]], [board.columns[1]]]

@@ -1,0 +1,1 @@
+"""Step `aggregate_scores`."""

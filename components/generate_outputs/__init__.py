@@ -1,0 +1,1 @@
+"""Step `generate_outputs`."""

@@ -1,0 +1,1 @@
+"""Step `plan_benchmark`."""

@@ -1,0 +1,1 @@
+"""Step `report_scores`."""

@@ -1,0 +1,1 @@
+"""Step `score_backends`."""

@@ -1,0 +1,1 @@
+"""FunASR: a worker that runs in an environment of its own."""

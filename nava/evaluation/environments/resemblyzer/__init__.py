@@ -1,0 +1,1 @@
+"""Resemblyzer: a worker that runs in an environment of its own."""
