@@ -25,7 +25,7 @@ from nava.runtime.errors import InputError
 
 CHECKPOINT = WeightFile(
     "Cnn14_16k_mAP=0.438.pth",
-    "328 MB",
+    "about 325 MB",
     "CC-BY-4.0",
     "qiuqiangkong/audioset_tagging_cnn",
     "download it from https://zenodo.org/record/3987831",

@@ -27,8 +27,8 @@ HEAD = WeightFile("aesthetic_predictor_v2_5.pth", "5 MB", "AGPL-3.0", _MODELS)
 MANIQA = WeightFile("ckpt_koniq10k.pt", "543 MB", "Apache-2.0", _MODELS)
 MUSIQ = WeightFile(
     "musiq_koniq_ckpt-e95806b9.pth",
-    "109 MB",
-    "CC-BY-NC-SA-4.0",
+    "about 109 MB",
+    "licence of pyiqa",
     "chaofengc/IQA-PyTorch-Weights",
     "download it from the release v0.1-weights of https://github.com/chaofengc/IQA-PyTorch",
 )

@@ -54,7 +54,7 @@ def _fits_list(one: Ready) -> str:
 
 _OVI_SOURCE = (
     "character-ai/Ovi, inference.py (8a1de5d): text_prompt of its configuration may be a CSV file; that it has the "
-    "columns text_prompt and image_path is in its ovi/utils/processing_utils.py, read in a fork"
+    "columns text_prompt and image_path is in its ovi/utils/processing_utils.py (a copy was read)"
 )
 _OVI_COMMAND = (
     "for each CSV file of {inputs} set text_prompt to it, mode to its name (i2v or t2v), output_dir to OUTPUTS/i2v or "

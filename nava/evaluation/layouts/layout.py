@@ -28,8 +28,7 @@ class OutputLayout:
         stems: the stems that an item's id may have; None where only the request file knows them.
         numbered: whether rank and number of a file say which line of the request file it is.
         index: regular expression of stems that hold the line's number, to notice outputs of another request file.
-        unverified: whether something about it could not be verified.
-        doubts: what that is.
+        doubts: what about it could not be verified; empty if nothing.
     """
 
     name: str
@@ -40,8 +39,12 @@ class OutputLayout:
     stems: Callable[[str], tuple[str, ...]] | None = None
     numbered: bool = False
     index: str = ""
-    unverified: bool = False
     doubts: str = ""
+
+    @property
+    def unverified(self) -> bool:
+        """Whether something about it could not be verified."""
+        return bool(self.doubts)
 
 
 def _by_id(item_id: str) -> tuple[str, ...]:
@@ -61,11 +64,15 @@ _LAYOUTS = (
             "FIRST_50_CHARACTERS_OF_THE_PROMPT_HEIGHTxWIDTH_SEED_RANK_NUMBER.mp4",
             (
                 "character-ai/Ovi, inference.py (8a1de5d): prompt, size, seed, rank and a counter of the rank; what is "
-                "left of the prompt is in its ovi/utils/processing_utils.py, read in a fork: tags go, spaces and "
-                "slashes become underscores, 50 characters stay"
+                "left of the prompt is in its ovi/utils/processing_utils.py: tags go, spaces and slashes become "
+                "underscores, 50 characters stay"
             ),
             r"_\d+x\d+_(?P<seed>\d+)_(?P<rank>\d+)_(?P<number>\d+)",
             numbered=True,
+            doubts=(
+                "Ovi's processing_utils.py, which cuts prompts and reads the CSV, was read in a public copy whose "
+                "repository could not be told"
+            ),
         )
         for name in ("ovi-1.0", "ovi-1.1")
     ),
@@ -100,7 +107,6 @@ _LAYOUTS = (
         "Guoxu1233/DreamID-Omni, inference_r2av.py, as the fork cronos3k/dreamid-omni-consumer-gpu has it (cf6e0ec)",
         r"_\d+x\d+_(?P<seed>\d+)_(?P<rank>\d+)",
         stems=_by_people,
-        unverified=True,
         doubts="the repository's own copy of the script was not to be had; the fork's example outputs are named so",
     ),
     *(
@@ -111,7 +117,6 @@ _LAYOUTS = (
             r"(_\d+)?",
             SOUND,
             _by_id,
-            unverified=True,
             doubts=(
                 "CosyVoice publishes no script that reads meta.lst: its README calls inference_zero_shot for each text "
                 "and writes a file for each piece of a long one"
@@ -126,7 +131,6 @@ _LAYOUTS = (
         "",
         SOUND,
         _by_id,
-        unverified=True,
         doubts="Qwen publishes no script for Seed-TTS-eval: whoever runs it names the files as the scorer wants them",
     ),
     OutputLayout(
