@@ -143,12 +143,14 @@ class Store:
                 row.depends_on = [
                     step for other in row.depends_on for step in (iterations if other == name else [other])
                 ]
-            for iteration in iterations:
+                if row.position > planned.position:
+                    row.position += len(iterations) - 1
+            for number, iteration in enumerate(iterations):
                 session.merge(
                     StepRow(
                         run_id=run_id,
                         name=iteration,
-                        position=planned.position,
+                        position=planned.position + number,
                         state="pending",
                         cached=False,
                         depends_on=planned.depends_on,

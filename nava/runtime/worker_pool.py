@@ -68,9 +68,9 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
     while True:
         try:
             unit = pipe.recv()
+            pipe.send(("begun", None))
         except (EOFError, OSError):
             return
-        pipe.send(("begun", None))
         answer: tuple[str, Any]
         try:
             answer = ("result", function(unit))
@@ -78,7 +78,10 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
             answer = ("stop", error)
         except Exception as error:  # the unit's fault stays the unit's
             answer = ("error", f"{type(error).__name__}: {error}")
-        pipe.send(answer)
+        try:
+            pipe.send(answer)
+        except OSError:  # whoever asked was killed meanwhile, and needs no answer
+            return
 
 
 def run_units(

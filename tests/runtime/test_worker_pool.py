@@ -1,5 +1,6 @@
 """Worker processes that die, hang or stumble harm their own unit only."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nava.runtime.worker_pool import run_units
+from nava.runtime.worker_pool import _serve, run_units
 
 LONG_S = 60.0
 
@@ -108,6 +109,12 @@ def test_workers_end_with_a_parent_that_is_killed():
             break
         time.sleep(0.02)
     assert not _alive(worker)
+
+
+def test_a_worker_whose_parent_is_gone_ends_without_a_word():
+    ours, theirs = multiprocessing.Pipe()
+    ours.send("unit")
+    _serve(theirs, lambda _unit: ours.close())
 
 
 def _alive(pid):
