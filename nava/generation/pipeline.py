@@ -25,7 +25,7 @@ from nava.generation.sampler import AudioShape, VideoShape, sample_latents
 from nava.generation.sound import fit_length, release_sound
 from nava.latents.image import load_image
 from nava.latents.interface import AudioCodec, VideoCodec
-from nava.runtime.errors import InputError
+from nava.runtime.errors import InputError, NavaError
 
 # The lengths that the release offers: 2 to 10 s.
 DEFAULT_MAX_SECONDS = 10.0
@@ -177,6 +177,10 @@ class Generator:
             first_frame_BCHW=self._first_frames(plans),
             on_step=on_step,
         )
+        for name, latents in (("picture", video), ("sound", audio)):
+            if latents is not None and not torch.isfinite(latents).all():
+                # Decoders would make a clip of it that looks like one.
+                raise NavaError(f"the model's {name} latents are not finite: its weights or number format are broken")
         # Codecs compute where their weights lie, which need not be where the model does.
         frames = None if video is None else self.video_codec.decode(video.cpu()).numpy()
         samples = None if audio is None else self.audio_codec.decode(audio.cpu()).float().numpy()

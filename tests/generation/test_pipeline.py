@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from nava.config.generation import GenerationConfig, GuidanceScales
+from nava.generation import pipeline
 from nava.generation.media import read_mp4
 from nava.generation.pipeline import GeneratedClip
 from nava.generation.request import Request, RequestError, Task, parse_voice
-from nava.runtime.errors import InputError
+from nava.generation.sampler import sample_latents
+from nava.runtime.errors import InputError, NavaError
 from tests.generation.voice_package import (
     DIALOGUE,
     NEGATIVE_PROMPTS,
@@ -70,6 +72,18 @@ def test_picture_and_sound_are_equally_long(generator):
     assert clip.samples.dtype == np.float32
     assert (clip.fps, clip.sample_rate, clip.prompt, clip.seed) == (24.0, RATE, PROMPT, 7)
     assert clip.plan.task is Task.T2AV
+
+
+@pytest.mark.parametrize(("broken", "name"), [(0, "picture"), (1, "sound")])
+def test_latents_that_are_not_finite_make_no_clip(generator, monkeypatch, broken, name):
+    def sampled(*given, **named):
+        latents = list(sample_latents(*given, **named))
+        latents[broken].view(-1)[3] = float("nan")
+        return latents
+
+    monkeypatch.setattr(pipeline, "sample_latents", sampled)
+    with pytest.raises(NavaError, match=f"{name} latents are not finite"):
+        one(generator)
 
 
 def test_sound_may_keep_its_last_latent_whole(generator):

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,6 +183,23 @@ def test_an_accident_is_tried_again_and_its_reason_kept(
     assert set(read_arm(tmp_path).accidents) == {"one-0", "one-1", "two-0", "two-1"}
     (arm,) = make_outputs(campaign, a_model(package.folder), tmp_path, print)
     assert set(arm.files) == {"one-0", "one-1", "two-0", "two-1"}
+
+
+def test_latents_that_are_not_finite_are_a_reason_and_no_clip(
+    package: VoicePackage, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nava.generation import pipeline
+
+    sampled = pipeline.sample_latents
+
+    def spoilt(*given: Any, **named: Any) -> Any:
+        video, audio = sampled(*given, **named)
+        return video if video is None else video * float("nan"), audio
+
+    monkeypatch.setattr(pipeline, "sample_latents", spoilt)
+    (arm,) = make_outputs(a_campaign(data), a_model(package.folder), tmp_path, print)
+    assert arm.files == {}
+    assert "picture latents are not finite" in arm.reasons["one-0"]
 
 
 def test_clips_of_an_earlier_model_are_not_taken_for_this_ones(
