@@ -76,6 +76,7 @@ CORPORA = {
 PER_SAMPLE = tuple(f"training.stage{stage}.mask_together=false" for stage in STAGES)
 SHARES = {"t2av": 2, "ti2av": 1, "t2v": 1, "tia2av": 1}
 ALL_TASKS = tuple(f"training.stage{stage}.tasks.{task}={share}" for stage in STAGES for task, share in SHARES.items())
+LONGER = ("training.stage3.steps=3500",)
 VOICED_MODEL = ("model.speaker_dim=192",)
 TRAININGS = {
     "flash": Training("demo"),
@@ -83,6 +84,9 @@ TRAININGS = {
     "talk": Training("talk", VOICED_MODEL),
     "tasks": Training("demo_voices", (*VOICED_MODEL, *ALL_TASKS), seeds=(0,)),
     "flash, masks per sample": Training("demo", PER_SAMPLE),
+    # Five times the third stage: of the seed that had hardly learned synchrony, and of what no seed had learned.
+    "flash, longer": Training("demo", LONGER, seeds=(1,)),
+    "impact, longer": Training("impact", LONGER, seeds=(0,)),
 }
 FRESH = {"flash": "fresh", "impact": "fresh", "talk": "fresh_voices"}
 
