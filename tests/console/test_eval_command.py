@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from nava.cli import main
+from nava.evaluation.run.requests import noise_seed
 from nava.generation.media import read_mp4
 from nava.runtime.hashing import sha256_tree
 from tests.evaluation.benchmark_items import clip
@@ -116,7 +117,9 @@ def test_tasks_metrics_and_requests_are_listed(place: Path, tmp_path: Path) -> N
     file = tmp_path / "requests.jsonl"
     nava("requests", "--task", place / "pocket.yaml", "--data", place / "data", "-o", file, "--seed", 5)
     first = json.loads(file.read_text().splitlines()[0])
-    assert (first["id"], first["prompt"], first["seed"]) == ("set1-0", "a light, number 0 a tone", 5)
+    assert (first["id"], first["prompt"]) == ("set1-0", "a light, number 0 a tone")
+    assert first["seed"] == noise_seed(5, "set1-0") != noise_seed(5, "set1-1")
+    assert first["seed"] != noise_seed(6, "set1-0")
     assert first["image_path"].endswith("set1/0.png")
 
 

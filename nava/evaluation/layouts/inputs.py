@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nava.evaluation.benchmark.item import Item
+from nava.evaluation.run.requests import noise_seed
 from nava.rewriting.formats import ModelInput
 from nava.rewriting.rewritten_item import RewrittenItem
 from nava.runtime.storage import write_text
@@ -115,7 +116,7 @@ def nava(folder: Path, ready: Sequence[Ready], seed: int) -> list[Placed]:
     """`requests.jsonl` for `nava generate --requests`."""
     placed, lines = [], []
     for index, one in enumerate(ready):
-        value = {"id": one.item_id, **_nava_line(one, len(one.rewritten.spans)), "seed": seed}
+        value = {"id": one.item_id, **_nava_line(one, len(one.rewritten.spans)), "seed": noise_seed(seed, one.item_id)}
         lines.append(json.dumps(value, ensure_ascii=False))
         placed.append(Placed(one.item_id, one.item_id, f"{one.item_id}.mp4", value, "", index))
     write_text(folder / "requests.jsonl", "".join(f"{line}\n" for line in lines))

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from nava.evaluation.benchmark.item import Item
+from nava.runtime.hashing import sha256_bytes
 from nava.runtime.storage import write_text
+
+
+def noise_seed(seed: int, item_id: str) -> int:
+    """The seed of an item's noise: items that share a prompt must not be one clip, which no shuffling could spoil."""
+    return int(sha256_bytes(f"{seed}/{item_id}".encode())[:7], 16)
 
 
 def request_of(item: Item, seed: int, *, with_image: bool, with_voice: bool) -> dict[str, Any]:
@@ -17,7 +23,7 @@ def request_of(item: Item, seed: int, *, with_image: bool, with_voice: bool) -> 
     if item.audio_prompt:
         parts.append(item.audio_prompt.strip())
     parts += [f"<S>{part.text.strip()}<E>" for part in item.speech]
-    value: dict[str, Any] = {"id": item.item_id, "prompt": " ".join(parts), "seed": seed}
+    value: dict[str, Any] = {"id": item.item_id, "prompt": " ".join(parts), "seed": noise_seed(seed, item.item_id)}
     if with_image and item.first_frame is not None:
         value["image_path"] = str(item.first_frame.resolve())
     if with_voice and item.reference_voice is not None and item.speech:
@@ -28,6 +34,6 @@ def request_of(item: Item, seed: int, *, with_image: bool, with_voice: bool) -> 
 def write_requests(
     path: Path, items: Sequence[Item], seed: int, *, with_image: bool = True, with_voice: bool = True
 ) -> None:
-    """A JSONL file of all items, each with the same seed of its noise."""
+    """A JSONL file of all items, each with noise of its own that `seed` decides."""
     lines = (request_of(item, seed, with_image=with_image, with_voice=with_voice) for item in items)
     write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
