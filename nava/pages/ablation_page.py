@@ -11,6 +11,9 @@ from nava.pages.charts import Tone, interval_axis, interval_bar, interval_scale
 from nava.pages.formats import DASH, format_fixed, format_number, format_seconds
 from nava.pages.shell import render
 
+# What is smaller than that is rounding of the computation, and would stretch tables.
+_MAX_DECIMALS = 6
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -105,7 +108,7 @@ def estimate_words(estimate: Mapping[str, Any]) -> tuple[str, str]:
         return format_number(estimate["value"], 4), "one seed: no interval"
     half = (estimate["ci_high"] - estimate["ci_low"]) / 2
     # Two digits of the interval's half width say all there is; value and ends line up.
-    decimals = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 4
+    decimals = min(_MAX_DECIMALS, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 4
     value, low, high = (format_fixed(estimate[name], decimals) for name in ("value", "ci_low", "ci_high"))
     return value, f"[{low}, {high}]"
 

@@ -101,4 +101,5 @@ def test_training_clips_are_not_called_held_out() -> None:
 def test_digits_follow_the_width_of_the_interval() -> None:
     assert estimate_words(estimate(0.00404, 0.000088)) == ("0.004040", "[0.003952, 0.004128]")
     assert estimate_words(estimate(123.4, 25.0)) == ("123", "[98, 148]")
+    assert estimate_words(estimate(0.0, 2e-13)) == ("0.000000", "[0.000000, 0.000000]")
     assert estimate_words(estimate(0.5, 0.0)) == ("0.5000", "[0.5000, 0.5000]")
