@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from nava.config.composition import ResolvedConfig, compose
+from nava.config.promotion import PromotionConfig
+from nava.registry.benchmark_rules import configured_rules
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_json
-from nava.runtime.step import RunReference
+from nava.runtime.step import RunReference, typed_section
 from nava.runtime.storage import write_json
 from nava.runtime.store import Store
 
@@ -35,7 +37,11 @@ class RunRequest:
 
     def resolve(self) -> ResolvedConfig:
         """The checked configuration; InputError for anything wrong in it."""
-        return compose(self.recipe, self.settings())
+        resolved = compose(self.recipe, self.settings())
+        if resolved.config["promotion"]["benchmark_rules"]:
+            # Whether there is such a metric is known now; the gate would say so after training.
+            configured_rules(typed_section(PromotionConfig, resolved.config["promotion"]))
+        return resolved
 
 
 def _quoted(text: str) -> str:

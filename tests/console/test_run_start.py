@@ -45,3 +45,11 @@ def test_a_wrong_setting_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown setting"):
         start_run(RunRequest(workspace=str(tmp_path), overrides=["training.lr=1"]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rule_about_a_metric_that_there_is_not_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    rule = "{task: builtin.seed0.v1, metric: beauty, backend: tracks, minimum: 0.5}"
+    request = RunRequest("smoke", workspace=str(tmp_path), overrides=[f"promotion.benchmark_rules=[{rule}]"])
+    with pytest.raises(InputError, match=r"promotion\.benchmark_rules\[0\]\.metric.*beauty"):
+        start_run(request)
+    assert list(tmp_path.iterdir()) == []
