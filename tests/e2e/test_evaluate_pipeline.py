@@ -161,6 +161,8 @@ def test_figures_are_in_mlflow_and_in_kfps_own_artifacts(place: Place) -> None:
     assert '"benchmark/model/flicker/frames"' in said
 
 
+# CI repeats a campaign in tests/evaluation/run/test_campaign.py, and a pipeline in test_life_cycle.py.
+@pytest.mark.soak
 def test_again_only_what_went_wrong_is_tried_again(place: Place) -> None:
     clips = {path: path.stat().st_mtime_ns for path in (place.run_dir / "benchmarks").rglob("*.mp4")}
     before = place.result("aggregate_scores")

@@ -52,15 +52,17 @@ def test_each_broken_file_is_listed_with_its_reason(user_run: Ending, user_folde
         assert dropped.get(reason, 0) >= 1, dropped
 
 
-def test_a_gate_that_fails_stops_the_run_before_training(tmp_path: Path, user_folder: Path) -> None:
-    ending = run(tmp_path, "--source", str(user_folder), "validation.min_kept_clips=100000")
+def test_a_gate_that_fails_stops_the_run_before_training(
+    user_run: Ending, user_workspace: Path, user_folder: Path
+) -> None:
+    ending = run(user_workspace, "--source", str(user_folder), "validation.min_kept_clips=100000")
     assert ending.code == 3, ending.output
     assert ending.summary["state"] == "gate_failed"
     states = ending.states()
     assert states["validate"] == "gate_failed"
     assert all(states[name] == "pending" for name in ("version", "encode", "train_stage1", "promote"))
     assert "100000" in ending.summary["failure"]["message"]
-    page = (tmp_path / "smoke" / "index.html").read_text()
+    page = (user_workspace / "smoke" / "index.html").read_text()
     assert "100000" in page
 
 
