@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nava.console.benchmark_place import benchmark as _benchmark
-from nava.console.benchmark_place import watch as _watch
+from nava.console.benchmark_place import benchmark, watch
 from nava.console.eval_catalogue import doctor, metrics
 from nava.console.eval_environment import environment
 from nava.console.eval_gate import gate_command
@@ -70,7 +69,7 @@ def requests(task_name: str, data: Path | None, seed: int, out: Path, **given: A
 
     Exit codes: 0 done, 1 a prompt could not be rewritten, 2 wrong input.
     """
-    task, items = _benchmark(task_name, data)
+    task, items = benchmark(task_name, data)
     if given["model"]:
         from nava.console.eval_requests import requests_for_model
 
@@ -122,7 +121,7 @@ def score(
     from nava.evaluation.run.outputs import find_outputs, names_in
     from nava.evaluation.run.score import ScoringSettings, score_outputs, write_result
 
-    task, items = _benchmark(task_name, data)
+    task, items = benchmark(task_name, data)
     _check_metrics(task, only)
     asked = requests_of(request_file, layout, items)
     found, spare = find_outputs(outputs, items, layout, asked)
@@ -131,7 +130,7 @@ def score(
     settings = ScoringSettings(workers=workers, min_coverage=min_coverage)
     features = FeatureCache(cache or out / "features", read_backend_file(backends) if backends else None)
     missing = asked.reasons_by_item if asked else {}
-    scored = score_outputs(task, items, found, features, settings, _watch, only, missing)
+    scored = score_outputs(task, items, found, features, settings, watch, only, missing)
     names = names_in(outputs, found)
     write_result(out / "result", task, items, scored, settings, model or outputs.resolve().name, names)
     _tell(scored, settings)
