@@ -56,7 +56,7 @@ def test_training_goes_on_from_its_last_complete_checkpoint(killed_and_resumed: 
     assert "stage 2: goes on after step" in log.read_text()
 
 
-# CI holds killed training against undisturbed in tests/training/test_kills.py; the whole life cycle twice is for the soak.
+# CI holds killed training against undisturbed in tests/training/test_kills.py; two whole life cycles are the soak's.
 @pytest.mark.soak
 def test_the_result_is_the_same_as_without_the_kill(
     killed_and_resumed: tuple[Path, Ending], undisturbed: tuple[Path, Ending]
