@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nava.evaluation.backends.frame_ticks import shown_frames
 from nava.evaluation.extraction.features import UnmeasurableError
 from nava.evaluation.scoring.kaldi_fbank import SAMPLE_RATE_HZ, clip_spans_s, imagebind_audio
 
@@ -82,8 +83,7 @@ def avbench_frames(n_frames: int, fps: float) -> np.ndarray:
     if count < PAIR_FRAMES:
         needed_s = PAIR_FRAMES / AVBENCH_FPS
         raise UnmeasurableError(f"the picture lasts {n_frames / fps:.2f} s; at least {needed_s:g} s are needed")
-    ticks_T = np.floor(np.arange(n_frames) * AVBENCH_FPS / fps + 0.5)
-    shown_K = np.searchsorted(ticks_T, np.arange(count), side="right") - 1
+    shown_K = shown_frames(n_frames, fps, AVBENCH_FPS, count)
     return np.stack([shown_K[:-1], shown_K[1:]], axis=1)
 
 

@@ -22,6 +22,7 @@ from nava.evaluation.backends.face_tracks import (
     unbroken_runs,
     unusable,
 )
+from nava.evaluation.backends.frame_ticks import frame_ticks, shown_frames
 from nava.evaluation.backends.published_files import S3FD, SCRFD, SYNCNET
 from nava.evaluation.backends.sync_features import TrackVectors, sync_features
 from nava.evaluation.backends.weights import file_in, verified_sha256
@@ -222,9 +223,8 @@ def frames_at_25(n_frames: int, fps: float) -> np.ndarray:
 
     So ffmpeg's filter `fps` does it; frames are repeated or left out, never mixed.
     """
-    ticks = np.floor(np.arange(n_frames + 1) * FPS / fps + 0.5).astype(int)
-    shown = np.searchsorted(ticks[:-1], np.arange(ticks[-1]), side="right") - 1
-    return np.maximum(shown, 0)
+    count = int(frame_ticks(n_frames + 1, fps, FPS)[-1])
+    return np.maximum(shown_frames(n_frames, fps, FPS, count), 0)
 
 
 def int16_samples(samples_N: np.ndarray) -> np.ndarray:
