@@ -86,7 +86,8 @@ TRAININGS = {
     "flash, masks per sample": Training("demo", PER_SAMPLE),
     # Five times the third stage: of the seed that had hardly learned synchrony, and of what no seed had learned.
     "flash, longer": Training("demo", LONGER, seeds=(1,)),
-    "impact, longer": Training("impact", LONGER, seeds=(0,)),
+    "impact, longer": Training("impact", LONGER),
+    "talk, longer": Training("talk", (*VOICED_MODEL, *LONGER)),
 }
 FRESH = {"flash": "fresh", "impact": "fresh", "talk": "fresh_voices"}
 
@@ -187,7 +188,7 @@ def alignment(work: Work, name: str) -> dict[str, Any]:
     return {**found, "through_the_codecs": estimate(gaps(studio.ceiling(family, ids)))}
 
 
-def timbre(work: Work) -> dict[str, Any]:
+def timbre(work: Work, name: str) -> dict[str, Any]:
     """How like its reference voice the sound is: scale on, off, no voice; and the voices of other clips."""
     studio = Studio(work.folder / "shards" / "talk", work.folder / "shards" / "fresh_voices")
     entries = studio.fresh.entries
@@ -204,8 +205,8 @@ def timbre(work: Work) -> dict[str, Any]:
         return own.double().numpy(), others.double().numpy()
 
     by_seed: dict[str, dict[str, Any]] = {}
-    for seed in TRAININGS["talk"].seeds:
-        model = load_averaged_model(work.result("talk", seed))
+    for seed in TRAININGS[name].seeds:
+        model = load_averaged_model(work.result(name, seed))
         config = scales(0.0)
         guided = replace(config, audio=replace(config.audio, timbre=TIMBRE))
         on, on_others = likeness(studio.sounds(model, ids, guided, voiced=True))
@@ -220,7 +221,7 @@ def timbre(work: Work) -> dict[str, Any]:
             # Sounding more like every voice is not sounding like one's own.
             "on_minus_off_above_others": paired(on - on_others, off - off_others),
         }
-        print(f"timbre, seed {seed}: {json.dumps(by_seed[str(seed)])}", flush=True)
+        print(f"timbre of {name}, seed {seed}: {json.dumps(by_seed[str(seed)])}", flush=True)
     own, others = likeness(studio.own_sounds(ids))
     names = ("on", "off", "without_a_voice", "on_minus_off", "off_minus_without", "on_minus_off_above_others")
     return {
@@ -269,8 +270,8 @@ def main() -> None:
             keep(("tasks",), tasks(work))
             continue
         keep(("alignment", name), alignment(work, name))
-        if name == "talk":
-            keep(("timbre",), timbre(work))
+        if TRAININGS[name].corpus == "talk":
+            keep(("timbre", name), timbre(work, name))
 
 
 def keep(place: Sequence[str], value: Mapping[str, Any]) -> None:
