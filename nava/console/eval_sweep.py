@@ -144,7 +144,7 @@ def _ablation(path: Path) -> dict[str, Any]:
 
 
 def _scored(entries: Iterable[str]) -> dict[str, dict[str, Any]]:
-    from nava.evaluation.run.score import read_summary
+    from nava.evaluation.run.records import read_summary
 
     found = {}
     for entry in entries:

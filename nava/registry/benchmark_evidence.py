@@ -16,9 +16,8 @@ from nava.artifacts.gate_verdict import RuleResult
 from nava.artifacts.signature import SignatureRefused
 from nava.config.benchmark_rule import BenchmarkRule
 from nava.config.registry import RegistryConfig
+from nava.evaluation.run.records import ROWS_FILE, SUMMARY_FILE
 from nava.evaluation.run.result_files import ResultFiles, read_result_files
-from nava.evaluation.run.rows import ROWS_FILE
-from nava.evaluation.run.score import SUMMARY_FILE
 from nava.registry.baseline import Baseline
 from nava.registry.benchmark_gate import Compared, by_task, judge
 from nava.registry.mlflow_registry import PACKAGE_SHA256_TAG, MlflowRegistry, RegisteredVersion

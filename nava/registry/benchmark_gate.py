@@ -18,7 +18,7 @@ from nava.artifacts.gate_verdict import RuleResult
 from nava.config.benchmark_rule import NON_INFERIORITY, ON_VALUE, BenchmarkRule
 from nava.evaluation.catalogue.manifest import catalogue
 from nava.evaluation.run.compare import paired_bootstrap
-from nava.evaluation.run.figures import Figure
+from nava.evaluation.run.records import Figure
 from nava.evaluation.run.result_files import ResultFiles
 from nava.runtime.errors import InputError
 

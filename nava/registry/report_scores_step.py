@@ -25,8 +25,8 @@ def report_scores(step: Step, outputs: Handle, result: Handle) -> Handle:
         Handle of kind `benchmark_report`; meta has the page and the figures by name.
     """
     from nava.evaluation.run.arm import arm_folder, read_arm
+    from nava.evaluation.run.records import read_summary
     from nava.evaluation.run.report import PAGE_FILE, write_report
-    from nava.evaluation.run.score import read_summary
     from nava.evaluation.run.steps import OUTPUTS, REPORT, RESULT
     from nava.runtime.storage import atomic_folder
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from nava.evaluation.run.records import ROWS_FILE, Row, write_rows
 from nava.evaluation.run.report import write_report
-from nava.evaluation.run.rows import ROWS_FILE, Row, write_rows
 from nava.evaluation.statistics import bootstrap_mean
 from nava.runtime.storage import write_json
 from tests.evaluation.benchmark_items import clip, tone

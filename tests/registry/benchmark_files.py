@@ -7,8 +7,7 @@ from typing import Any
 
 from nava.config.benchmark_rule import BenchmarkRule
 from nava.evaluation.catalogue.manifest import catalogue
-from nava.evaluation.run.figures import Figure
-from nava.evaluation.run.rows import ROWS_FILE, Row, write_rows
+from nava.evaluation.run.records import ROWS_FILE, Figure, Row, write_rows
 from nava.runtime.storage import read_json, write_json
 
 TASK = "pocket.test.v1"

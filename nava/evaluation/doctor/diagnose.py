@@ -17,7 +17,7 @@ from nava.evaluation.doctor.amounts import AMOUNTS
 from nava.evaluation.doctor.perturb import PERTURB, Clip
 from nava.evaluation.extraction.feature_cache import FeatureCache, Wish
 from nava.evaluation.run.cells import columns, wishes
-from nava.evaluation.run.rows import Row
+from nava.evaluation.run.records import Row
 from nava.evaluation.run.score import ScoringSettings, Watch, extract_features, score_outputs
 from nava.evaluation.scoring.discrimination import auroc
 

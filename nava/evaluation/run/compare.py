@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nava.evaluation.run.rows import ROWS_FILE, by_column, read_rows
-from nava.evaluation.run.score import read_summary
+from nava.evaluation.run.records import ROWS_FILE, by_column, read_rows, read_summary
 from nava.evaluation.statistics import LEVEL, RESAMPLES
 from nava.runtime.errors import InputError
 

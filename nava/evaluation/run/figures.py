@@ -11,47 +11,11 @@ import numpy as np
 from nava.evaluation.extraction.feature_cache import FeatureCache, Wish
 from nava.evaluation.extraction.features import Features, UnmeasurableError
 from nava.evaluation.run.cells import Column
-from nava.evaluation.run.rows import Row, item_features
+from nava.evaluation.run.records import Figure, Row
+from nava.evaluation.run.rows import item_features
 from nava.evaluation.statistics import LEVEL, RESAMPLES, bootstrap_mean
 
 MIN_ITEMS = 2
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number of a report.
-
-    Attributes:
-        column: metric and backend.
-        value: None if nothing could be measured, with the reason.
-        ci_low, ci_high: 95 % bootstrap over items; None with fewer than two.
-        n: items with a value; eligible: items that should have one.
-        covered: whether enough of them have one.
-        unproven: whether the backend has never run on its real weights.
-    """
-
-    column: str
-    metric: str
-    protocol: str
-    backend: str
-    tier: str
-    unit: str
-    direction: str
-    level: str
-    value: float | None
-    ci_low: float | None
-    ci_high: float | None
-    n: int
-    eligible: int
-    covered: bool
-    unproven: bool
-    reason: str = ""
-    reasons: Mapping[str, int] | None = None
-
-    @property
-    def coverage(self) -> float:
-        """Share of eligible items with a value; 0 without any."""
-        return self.n / self.eligible if self.eligible else 0.0
 
 
 @dataclass(frozen=True)

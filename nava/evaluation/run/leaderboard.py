@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nava.evaluation.published.table import PublishedTable, published_table
-from nava.evaluation.run.score import read_summary
+from nava.evaluation.run.records import read_summary
 from nava.runtime.errors import InputError
 
 PUBLISHED = "published"

@@ -18,8 +18,7 @@ from nava.evaluation.extraction.feature_cache import FeatureCache
 from nava.evaluation.run.arm import Arm
 from nava.evaluation.run.campaign import Campaign
 from nava.evaluation.run.cells import Absent, columns, routed, unavailable, wishes
-from nava.evaluation.run.figures import Figure
-from nava.evaluation.run.rows import ROWS_FILE, read_rows, write_rows
+from nava.evaluation.run.records import ROWS_FILE, Figure, read_rows, write_rows
 from nava.evaluation.run.score import Scored, ScoringSettings, Watch, extract_features, score_columns, write_result
 from nava.runtime.errors import InputError
 from nava.runtime.storage import atomic_folder, read_json, write_json

@@ -11,8 +11,7 @@ from nava.evaluation.published.beside import published_grid
 from nava.evaluation.published.grid import latex, markdown
 from nava.evaluation.run.leaderboard import by_protocol, leaderboard
 from nava.evaluation.run.outputs import MAPPING_FILE, MEDIA_SUFFIXES, read_mapping
-from nava.evaluation.run.rows import ROWS_FILE, Row, read_rows
-from nava.evaluation.run.score import read_summary
+from nava.evaluation.run.records import ROWS_FILE, Row, read_rows, read_summary
 from nava.evaluation.run.tables import latex_table, markdown_table
 from nava.runtime.storage import write_text
 

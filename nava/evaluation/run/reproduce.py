@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nava.evaluation.published.table import published_table
-from nava.evaluation.run.score import read_summary
+from nava.evaluation.run.records import read_summary
 from nava.runtime.errors import InputError
 
 

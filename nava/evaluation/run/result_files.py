@@ -9,9 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from nava.evaluation.run.figures import Figure
-from nava.evaluation.run.rows import ROWS_FILE, Row, by_column
-from nava.evaluation.run.score import SCHEMA_VERSION, SUMMARY_FILE
+from nava.evaluation.run.records import ROWS_FILE, SCHEMA_VERSION, SUMMARY_FILE, Figure, Row, by_column
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_bytes
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from nava.evaluation.benchmark.item import Item
@@ -12,32 +10,8 @@ from nava.evaluation.catalogue.scorers import SCORERS
 from nava.evaluation.extraction.feature_cache import FeatureCache, Wish
 from nava.evaluation.extraction.features import Features, UnmeasurableError
 from nava.evaluation.run.cells import Column, subjects
+from nava.evaluation.run.records import Row
 from nava.evaluation.scoring.score import Score
-from nava.runtime.hashing import canonical_json
-from nava.runtime.storage import write_text
-
-ROWS_FILE = "rows.jsonl"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One score.
-
-    Attributes:
-        value: finite, or None.
-        reason: why there is no value; empty otherwise.
-        media_sha256: of the generated file; None if it is missing.
-    """
-
-    item_id: str
-    subset: str
-    metric: str
-    protocol: str
-    backend: str
-    tier: str
-    value: float | None
-    reason: str = ""
-    media_sha256: str | None = None
 
 
 def item_features(
@@ -99,23 +73,3 @@ def _sha256(cache: FeatureCache, path: Path | None) -> str | None:
         return cache.sha256(path)
     except UnmeasurableError:
         return None
-
-
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """All rows in an order of their own, so that the file does not depend on how they came about."""
-    ordered = sorted(rows, key=lambda row: (row.metric, row.backend, row.item_id))
-    write_text(path, "".join(canonical_json(asdict(row)) + "\n" for row in ordered))
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a run."""
-    with path.open(encoding="utf-8") as lines:
-        return [Row(**json.loads(line)) for line in lines]
-
-
-def by_column(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows by the name of their column."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(f"{row.metric}[{row.backend}]", []).append(row)
-    return found

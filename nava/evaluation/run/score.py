@@ -11,14 +11,12 @@ from nava.evaluation.benchmark.item import Item
 from nava.evaluation.benchmark.task import Task, manifest_sha256
 from nava.evaluation.extraction.feature_cache import FeatureCache, Wish, extract_all
 from nava.evaluation.run.cells import Absent, Column, columns, wishes
-from nava.evaluation.run.figures import Figure, sample_figure, set_figure
+from nava.evaluation.run.figures import sample_figure, set_figure
 from nava.evaluation.run.outputs import MAPPING_FILE, write_mapping
-from nava.evaluation.run.rows import ROWS_FILE, Row, column_rows, write_rows
-from nava.runtime.errors import InputError
-from nava.runtime.storage import atomic_folder, read_json, write_json
+from nava.evaluation.run.records import ROWS_FILE, SCHEMA_VERSION, SUMMARY_FILE, Figure, Row, write_rows
+from nava.evaluation.run.rows import column_rows
+from nava.runtime.storage import atomic_folder, write_json
 
-SCHEMA_VERSION = 1
-SUMMARY_FILE = "summary.json"
 Watch = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
@@ -163,12 +161,3 @@ def write_result(
                 "absent": [asdict(absent) for absent in scored.absent],
             },
         )
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """The summary of a run. InputError where there is no complete result."""
-    try:
-        value: dict[str, Any] = read_json(folder / SUMMARY_FILE)
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} holds no result of `nava eval`: it has no {SUMMARY_FILE}") from error
-    return value

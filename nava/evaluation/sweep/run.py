@@ -19,15 +19,8 @@ from nava.evaluation.extraction.extractor import identity
 from nava.evaluation.extraction.feature_cache import FeatureCache
 from nava.evaluation.run.cells import columns, wishes
 from nava.evaluation.run.outputs import find_outputs
-from nava.evaluation.run.score import (
-    SUMMARY_FILE,
-    Scored,
-    ScoringSettings,
-    Watch,
-    extract_features,
-    score_columns,
-    write_result,
-)
+from nava.evaluation.run.records import SUMMARY_FILE
+from nava.evaluation.run.score import Scored, ScoringSettings, Watch, extract_features, score_columns, write_result
 from nava.evaluation.sweep.sweep import Sweep, Variant
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_json

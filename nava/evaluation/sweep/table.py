@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from nava.evaluation.benchmark.item import Item
 from nava.evaluation.benchmark.task import Task, manifest_sha256
-from nava.evaluation.run.rows import ROWS_FILE, by_column, read_rows
-from nava.evaluation.run.score import ScoringSettings, read_summary
+from nava.evaluation.run.records import ROWS_FILE, by_column, read_rows, read_summary
+from nava.evaluation.run.score import ScoringSettings
 from nava.evaluation.sweep.crossed import crossed_mean, seed_mean
 from nava.evaluation.sweep.run import Cell
 from nava.evaluation.sweep.sweep import Sweep

@@ -19,7 +19,7 @@ from nava.evaluation.extraction.feature_cache import FeatureCache, Wish
 from nava.evaluation.extraction.features import Features
 from nava.evaluation.extraction.unit import extract
 from nava.evaluation.run import score as run
-from nava.evaluation.run.rows import Row, read_rows, write_rows
+from nava.evaluation.run.records import Row, read_rows, write_rows
 from nava.evaluation.run.score import Scored, ScoringSettings, score_outputs
 from nava.generation.media import write_mp4, write_wav
 from nava.runtime.errors import InputError

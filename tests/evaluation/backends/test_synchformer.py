@@ -23,7 +23,7 @@ from nava.evaluation.extraction.feature_cache import FeatureCache
 from nava.evaluation.extraction.features import UnmeasurableError
 from nava.evaluation.extraction.unit import extract
 from nava.evaluation.run import score as run
-from nava.evaluation.run.rows import read_rows, write_rows
+from nava.evaluation.run.records import read_rows, write_rows
 from nava.evaluation.run.score import ScoringSettings, score_outputs
 from nava.evaluation.scoring.desync import OFFSET_S_21
 from nava.generation.media import Media, write_mp4

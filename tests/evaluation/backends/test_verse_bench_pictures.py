@@ -18,7 +18,7 @@ from nava.evaluation.extraction.feature_cache import FeatureCache
 from nava.evaluation.extraction.features import Features, scored
 from nava.evaluation.extraction.unit import extract
 from nava.evaluation.run import score as run
-from nava.evaluation.run.rows import read_rows, write_rows
+from nava.evaluation.run.records import read_rows, write_rows
 from nava.evaluation.run.score import ScoringSettings, score_outputs
 from nava.evaluation.scoring.score import Score
 from nava.generation.media import write_mp4

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nava.evaluation.run.rows import ROWS_FILE, Row, write_rows
+from nava.evaluation.run.records import ROWS_FILE, Row, write_rows
 from nava.runtime.storage import write_json
 
 

@@ -18,8 +18,8 @@ from nava.evaluation.extraction.feature_cache import FeatureCache
 from nava.evaluation.run.arm import MODEL, SHUFFLED, TRUTH, UNTRAINED, Arm, first_items, read_arm
 from nava.evaluation.run.campaign import Campaign, EvaluatedModel, make_outputs, planned_lines
 from nava.evaluation.run.parts import backend_groups, join_parts, read_part, score_arms, write_part, write_results
-from nava.evaluation.run.rows import read_rows
-from nava.evaluation.run.score import ScoringSettings, read_summary
+from nava.evaluation.run.records import read_rows, read_summary
+from nava.evaluation.run.score import ScoringSettings
 from nava.evaluation.run.untrained import untrained
 from nava.generation.loading import load_generator
 from nava.generation.media import read_mp4

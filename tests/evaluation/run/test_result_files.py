@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from nava.evaluation.run.records import read_rows, write_rows
 from nava.evaluation.run.result_files import read_result_files
-from nava.evaluation.run.rows import read_rows, write_rows
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_file
 from nava.runtime.storage import read_json

@@ -17,7 +17,8 @@ from nava.evaluation.benchmark.item import Item
 from nava.evaluation.extraction import feature_cache
 from nava.evaluation.extraction.feature_cache import FeatureCache, Wish
 from nava.evaluation.extraction.features import UnmeasurableError
-from nava.evaluation.run.score import Scored, ScoringSettings, read_summary, score_outputs, write_result
+from nava.evaluation.run.records import read_summary
+from nava.evaluation.run.score import Scored, ScoringSettings, score_outputs, write_result
 from nava.generation.media import write_mp4, write_wav
 from nava.runtime.hashing import sha256_tree
 from tests.evaluation.benchmark_items import FPS, RATE_HZ, a_task, clip, items_in, outputs_in

@@ -10,7 +10,7 @@ import pytest
 
 from nava.evaluation.benchmark.item import Item
 from nava.evaluation.extraction.feature_cache import FeatureCache
-from nava.evaluation.run.rows import by_column, read_rows
+from nava.evaluation.run.records import by_column, read_rows
 from nava.evaluation.run.score import ScoringSettings
 from nava.evaluation.sweep.run import Cell, cell_folder, run_sweep
 from nava.evaluation.sweep.sweep import Sweep
