@@ -188,6 +188,8 @@ def _incomparable(rule: BenchmarkRule, result: ResultFiles, theirs: ResultFiles)
         return f"not comparable: the champion has no such figure{others}" if others else ""
     if figure.protocol != own.protocol:
         return f"not comparable: protocol is {own.protocol}, and the champion's is {figure.protocol}"
+    if own.backend_sha256 and figure.backend_sha256 and own.backend_sha256 != figure.backend_sha256:
+        return "not comparable: the champion was measured by another version or other weights of the backend"
     return "" if _covers(rule, figure) else f"the champion's figure has too few values: {_shown(figure)}"
 
 

@@ -121,6 +121,7 @@ def test_without_a_champion_there_is_nothing_to_be_worse_than(mine: Path) -> Non
         ({"manifest_sha256": "1" * 64}, "manifest_sha256 is 000"),
         ({"items": 17}, "items is 16, and the champion's is 17"),
         ({"figures": {ONSET: {"protocol": "onset_f1.old"}}}, "protocol is onset_f1.motion-rms.80ms.v1, and the champ"),
+        ({"figures": {ONSET: {"backend_sha256": "2" * 64}}}, "another version or other weights of the backend"),
         ({"figures": {ONSET: {"covered": False}}}, "the champion's figure has too few values"),
     ],
 )

@@ -61,9 +61,13 @@ class FeatureCache:
         """Those of a backend."""
         return self._settings.get(backend, ())
 
+    def identity(self, backend: str) -> str:
+        """Hash of what decides a backend's features, besides the file. InputError if its weights are not there."""
+        return identity(backend, self.settings(backend))
+
     def path(self, wish: Wish) -> Path:
         """Where the features are, or will be."""
-        key = sha256_json([self.sha256(wish.media), identity(wish.backend, self.settings(wish.backend))])
+        key = sha256_json([self.sha256(wish.media), self.identity(wish.backend)])
         return self._folder / wish.backend / key[:2] / f"{key}.safetensors"
 
     def find(self, wish: Wish) -> Features | None:

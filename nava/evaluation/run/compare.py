@@ -55,14 +55,18 @@ def compare_runs(first: Path, second: Path, seed: int = 0) -> list[Comparison]:
                 f"{first} and {second} cannot be compared: {name} is {summaries[0][name]} and {summaries[1][name]}"
             )
     rows = [by_column(read_rows(folder / ROWS_FILE)) for folder in (first, second)]
-    directions = {figure["column"]: figure["direction"] for figure in summaries[0]["figures"]}
+    figures = [{figure["column"]: figure for figure in summary["figures"]} for summary in summaries]
+    directions = {column: figure["direction"] for column, figure in figures[0].items()}
     found = []
     for column in rows[0]:
         if column in rows[1]:
             protocols = {row.protocol for side in rows for row in side[column]}
             values = [{row.item_id: row.value for row in side[column] if row.value is not None} for side in rows]
+            backends = {side[column].get("backend_sha256") for side in figures if column in side} - {None, ""}
             if len(protocols) > 1:
                 found.append(_none(column, directions[column], f"protocols differ: {', '.join(sorted(protocols))}"))
+            elif len(backends) > 1:
+                found.append(_none(column, directions[column], "measured by other versions or weights of the backend"))
             else:
                 found.append(_compared(column, directions[column], values[0], values[1], seed))
     return found

@@ -61,7 +61,7 @@ def leaderboard(folders: Sequence[Path]) -> Board:
                 raise InputError(
                     f"{folder} cannot stand beside {folders[0]}: {name} is {summary[name]} and {first[name]}"
                 )
-    summaries = by_protocol(summaries)
+    summaries = by_measurement(summaries)
     columns = list(dict.fromkeys(figure["column"] for summary in summaries for figure in summary["figures"]))
     directions = {figure["column"]: figure["direction"] for summary in summaries for figure in summary["figures"]}
     board = Board(first["task"], columns, directions)
@@ -74,17 +74,25 @@ def leaderboard(folders: Sequence[Path]) -> Board:
     return board
 
 
-def by_protocol(summaries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The summaries with the protocol in the title of every column that they computed under several protocols."""
+def by_measurement(summaries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The summaries with what differs in the title of every column that they measured in several ways.
+
+    A way is a protocol, and a version with its weights of the backend.
+    """
     protocols: dict[str, set[str]] = {}
+    backends: dict[str, set[str]] = {}
     for summary in summaries:
         for figure in summary["figures"]:
             protocols.setdefault(figure["column"], set()).add(figure["protocol"])
+            backends.setdefault(figure["column"], set()).add(figure.get("backend_sha256") or "")
 
     def titled(figure: dict[str, Any]) -> dict[str, Any]:
-        if len(protocols[figure["column"]]) == 1:
-            return figure
-        return {**figure, "column": f"{figure['column']} {figure['protocol']}"}
+        column = title = figure["column"]
+        if len(protocols[column]) > 1:
+            title += f" {figure['protocol']}"
+        if len(backends[column] - {""}) > 1:
+            title += f" {(figure.get('backend_sha256') or 'unknown')[:8]}"
+        return {**figure, "column": title}
 
     return [{**summary, "figures": [titled(figure) for figure in summary["figures"]]} for summary in summaries]
 

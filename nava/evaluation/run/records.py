@@ -49,6 +49,8 @@ class Figure:
         n: items with a value; eligible: items that should have one.
         covered: whether enough of them have one.
         unproven: whether the backend has never run on its real weights.
+        backend_sha256: of the backend's version, the bytes of its weights and its environment; empty where nothing
+            was measured, and in results of releases that did not note it.
     """
 
     column: str
@@ -68,6 +70,7 @@ class Figure:
     unproven: bool
     reason: str = ""
     reasons: Mapping[str, int] | None = None
+    backend_sha256: str = ""
 
     @property
     def coverage(self) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nava.evaluation.published.beside import published_grid
 from nava.evaluation.published.grid import latex, markdown
-from nava.evaluation.run.leaderboard import by_protocol, leaderboard
+from nava.evaluation.run.leaderboard import by_measurement, leaderboard
 from nava.evaluation.run.outputs import MAPPING_FILE, MEDIA_SUFFIXES, read_mapping
 from nava.evaluation.run.records import ROWS_FILE, Row, read_rows, read_summary
 from nava.evaluation.run.tables import latex_table, markdown_table
@@ -39,7 +39,7 @@ def write_report(folders: Sequence[Path], out: Path, outputs: Sequence[Path] = (
     from nava.pages.benchmark_page import BenchmarkResult, render_benchmark
 
     leaderboard(folders)  # refuses what cannot stand side by side
-    summaries = by_protocol([read_summary(folder) for folder in folders])
+    summaries = by_measurement([read_summary(folder) for folder in folders])
     labels = _labels([summary["model"] for summary in summaries])
     rows = [read_rows(folder / ROWS_FILE) for folder in folders]
     results = [

@@ -99,7 +99,8 @@ def _figures(summary: Mapping[str, Any], where: str) -> dict[str, Figure]:
     names = {item.name for item in fields(Figure)}
     for number, value in enumerate(summary.get("figures") or []):
         place = f"{where}: figures[{number}]"
-        if not isinstance(value, dict) or set(value) - {"coverage"} != names:
+        # Earlier releases did not note the backend's hash.
+        if not isinstance(value, dict) or {*value, "backend_sha256"} - {"coverage"} != names:
             raise InputError(f"{place} does not have the fields of a figure: {', '.join(sorted(names))}")
         for name in _NUMBERS:
             _require_number(value[name], f"{place}.{name}")
@@ -110,7 +111,7 @@ def _figures(summary: Mapping[str, Any], where: str) -> dict[str, Figure]:
                 raise InputError(f"{place}.{name} is {value[name]!r}; it must be true or false")
         if value["column"] != f"{value['metric']}[{value['backend']}]" or value["column"] in found:
             raise InputError(f"{place}.column is {value['column']!r}: not its metric and backend, or there twice")
-        found[value["column"]] = Figure(**{name: value[name] for name in names})
+        found[value["column"]] = Figure(**{name: value[name] for name in names & set(value)})
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +107,13 @@ def score_columns(
     figures: list[Figure] = []
     for column in found:
         if column.manifest.level == "set":
-            figures.append(set_figure(column, outputs, cache, failures, settings.min_coverage, settings.seed, missing))
-            continue
-        own = column_rows(column, outputs, cache, failures, missing)
-        rows += own
-        figures.append(sample_figure(column, own, task.aggregation, settings.min_coverage, settings.seed))
+            figure = set_figure(column, outputs, cache, failures, settings.min_coverage, settings.seed, missing)
+        else:
+            own = column_rows(column, outputs, cache, failures, missing)
+            rows += own
+            figure = sample_figure(column, own, task.aggregation, settings.min_coverage, settings.seed)
+        measured_by = cache.identity(column.backend.backend) if figure.n else ""
+        figures.append(replace(figure, backend_sha256=measured_by))
     return Scored(tuple(figures), tuple(absent), tuple(rows), failures)
 
 

@@ -67,6 +67,17 @@ def test_too_few_common_items_and_other_protocols_give_no_figure(tmp_path: Path)
     assert compare_runs(first, a_result(tmp_path / "d", {"flicker[other]": {"i1": 1.0}})) == []
 
 
+def test_figures_by_other_weights_are_not_compared(tmp_path: Path) -> None:
+    values = {COLUMN: {"i1": 1.0, "i2": 2.0}}
+    first, other, old = (
+        a_result(tmp_path / name, values, figures=[a_figure(COLUMN, backend_sha256=sha256)])
+        for name, sha256 in (("a", "1" * 64), ("b", "2" * 64), ("old", ""))
+    )
+    (row,) = compare_runs(first, other)
+    assert (row.difference, row.reason) == (None, "measured by other versions or weights of the backend")
+    assert compare_runs(first, old)[0].difference == 0.0
+
+
 @pytest.mark.parametrize("change", [{"task": "tiny.test.v2"}, {"manifest": "1" * 64}])
 def test_results_of_other_things_are_refused(tmp_path: Path, change: dict[str, str]) -> None:
     first = a_result(tmp_path / "a", {COLUMN: {"i1": 1.0}})

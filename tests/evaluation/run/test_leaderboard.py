@@ -69,6 +69,16 @@ def test_why_a_metric_is_absent_is_told(tmp_path: Path) -> None:
     assert [row.note for row in reproduce(folder, "NAVA")][1] == "not measured: no weights"
 
 
+def test_figures_by_other_weights_do_not_share_a_column(tmp_path: Path) -> None:
+    column = "flicker[frames]"
+    folders = [
+        a_result(tmp_path / name, {}, figures=[a_figure(column, 1.0, backend_sha256=sha256)])
+        for name, sha256 in (("a", "1" * 64), ("b", "2" * 64), ("old", ""))
+    ]
+    assert leaderboard(folders).columns[:3] == [f"{column} 11111111", f"{column} 22222222", f"{column} unknown"]
+    assert leaderboard([folders[0], folders[2]]).columns[0] == column
+
+
 def test_figures_of_two_protocols_do_not_share_a_column(tmp_path: Path) -> None:
     folders = [
         a_result(tmp_path / name, {}, figures=[a_figure("flicker[frames]", value, protocol=f"flicker.{name}")])

@@ -74,6 +74,13 @@ def test_a_wrong_figure_is_named(folder: Path, changes: dict[str, Any], message:
     refused(folder, message)
 
 
+def test_a_figure_of_a_release_that_did_not_note_the_backend_is_read(folder: Path) -> None:
+    (figure,) = read_json(folder / "summary.json")["figures"]
+    del figure["backend_sha256"]
+    edit(folder, figures=[figure])
+    assert read_result_files(folder).figures[ONSET].backend_sha256 == ""
+
+
 def test_a_figure_that_is_there_twice_is_refused(folder: Path) -> None:
     (figure,) = read_json(folder / "summary.json")["figures"]
     edit(folder, figures=[figure, figure])

@@ -140,7 +140,8 @@ def test_one_worker_and_two_write_the_same_bytes(media: Path, tmp_path: Path) ->
     assert sha256_tree(tmp_path / "result1") == sha256_tree(tmp_path / "result2")
     summary = read_summary(tmp_path / "result1")
     assert summary["task"] == "tiny.test.v1"
-    assert {figure["column"] for figure in summary["figures"]} >= {"flicker[frames]"}
+    measured_by = {figure["column"]: figure["backend_sha256"] for figure in summary["figures"]}
+    assert measured_by["flicker[frames]"] == FeatureCache(tmp_path).identity("frames")
 
 
 def test_a_file_that_kills_its_worker_costs_its_own_features(
