@@ -87,7 +87,7 @@ def _judged(
     seed: int,
 ) -> BenchmarkVerdict:
     from nava.evaluation.run.result_files import read_result_files
-    from nava.registry.benchmark_gate import Compared, by_task, judge
+    from nava.registry.benchmark_gate import Compared, by_task, judge, package_of
     from nava.registry.benchmark_rules import read_rules
     from nava.runtime.hashing import is_sha256
 
@@ -103,14 +103,16 @@ def _judged(
                 f"{ours} is given as candidate and as champion: a result compared with itself shows nothing"
             )
     candidate = by_task([read_result_files(folder) for folder in candidates])
+    package, champion_package = package_of(list(candidate.values()), packages[0]), packages[1]
     champion = None
     if champions:
         # In the order given, so that a champion's result of another task is found to be one.
         read = [read_result_files(folder) for folder in champions]
         champion = dict(zip(candidate, read, strict=True))
-    elif packages[1] is not None:
+        champion_package = package_of(read, champion_package)
+    elif champion_package is not None:
         raise InputError("--champion-package-sha256 says whose results --champion are: give those")
-    return judge(rules, Compared(candidate, champion, *packages), seed)
+    return judge(rules, Compared(candidate, champion, package, champion_package), seed)
 
 
 def _written(verdict: BenchmarkVerdict, out: Path, page: Path, key_dir: Path) -> int:

@@ -46,6 +46,27 @@ class Compared:
     place: str = ""
 
 
+def package_of(results: Sequence[ResultFiles], given: str | None) -> str | None:
+    """The package whose outputs results are of: as given, else as all of them say, else None.
+
+    Args:
+        results: of one side, at least one.
+        given: the package that they are said to be of.
+
+    Raises:
+        InputError: a result says that it is of another package.
+    """
+    stated = [result.package_sha256 for result in results]
+    package = given or (stated[0] if all(stated) else None)
+    for result in results:
+        if package and result.package_sha256 and result.package_sha256 != package:
+            raise InputError(
+                f"{result.folder} is a result of the package {result.package_sha256}, not of {package}: "
+                "give results of one package"
+            )
+    return package
+
+
 def judge(rules: Sequence[BenchmarkRule], compared: Compared, seed: int) -> BenchmarkVerdict:
     """The verdict on a candidate's results. A gate that could apply no rule says no.
 

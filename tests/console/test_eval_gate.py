@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from nava.artifacts.benchmark_verdict import read_signed
 from nava.cli import main
 from nava.config.registry import RegistryConfig
 from nava.registry.mlflow_registry import EVIDENCE_TAG, PACKAGE_SHA256_TAG
@@ -46,6 +47,12 @@ def verify(place: Path, *more: object, name: str = "verdict.json", code: int = 0
     return nava("eval", "gate", *given, *more, code=code)
 
 
+def packages(place: Path, name: str) -> tuple[str | None, str | None]:
+    """What a verdict says that it is about, and that it compares with."""
+    verdict = read_signed(place / name, place / "keys" / "package-signing.pub")
+    return verdict.package_sha256, verdict.champion_package_sha256
+
+
 def test_a_pass_is_signed_shown_and_verified(place: Path) -> None:
     said = gate(place, "--champion", place / "theirs").output
     assert "holds          onset_f1[tracks] on pocket.test.v1: bound: 0.6 [0.5, 0.7], 16 of 16 items" in said
@@ -57,6 +64,19 @@ def test_a_pass_is_signed_shown_and_verified(place: Path) -> None:
     both = ("--candidate", place / "mine", "--champion", place / "theirs")
     assert "unchanged, and 2 results as they were judged" in verify(place, *both).output
     assert "unchanged\n" in verify(place).output
+
+
+def test_the_verdict_is_about_the_package_that_the_results_say(place: Path) -> None:
+    benchmark(place / "packed", {ONSET: [0.6] * ITEMS, SYNC: [5.0] * ITEMS}, package_sha256=PACKAGE)
+    given = ("--rules", place / "rules.yaml", "--candidate", place / "packed", "--key", place / "keys")
+    nava("eval", "gate", *given, "-o", place / "own.json")
+    assert packages(place, "own.json") == (PACKAGE, None)
+    other = nava("eval", "gate", *given, "-o", place / "other.json", "--package-sha256", "b" * 64, code=2).output
+    assert f"is a result of the package {PACKAGE}, not of {'b' * 64}" in other
+    assert not (place / "other.json").exists()
+    # One that does not say is taken by the word of whoever signs.
+    gate(place, "--champion", place / "packed", "--package-sha256", "c" * 64)
+    assert packages(place, "verdict.json") == ("c" * 64, PACKAGE)
 
 
 def test_a_no_is_written_and_ends_with_3(place: Path) -> None:

@@ -67,6 +67,11 @@ def test_from_items_to_a_page_in_one_command_and_again_at_no_cost(place: Place, 
     assert "mine, shuffled" in page
     assert page.count("data:video/mp4;base64,") == 4
     assert "| mine, shuffled |" in (tmp_path / "report" / "table.md").read_text()
+    made_by = [
+        json.loads((folder / "result" / "summary.json").read_text())["package_sha256"]
+        for folder in (tmp_path, tmp_path / "shuffled")
+    ]
+    assert made_by == [place.package.sha256, None]
     first = json.loads((tmp_path / "requests.jsonl").read_text().splitlines()[0])
     assert (first["id"], first["seed"]) == ("set1-0", noise_seed(3, "set1-0"))
     assert first["image_path"].endswith("set1/0.png")

@@ -46,4 +46,4 @@ def package_model(
     identity = sha256_json(
         {"package": package.sha256, "sampler": asdict(overrides), "dtype": str(dtype), "fp8": bool(fp8)}
     )
-    return EvaluatedModel(name or package.description.model_name, identity, generator)
+    return EvaluatedModel(name or package.description.model_name, identity, generator, package.sha256)

@@ -156,6 +156,7 @@ def write_results(
     for arm in arms:
         folder = arm_folder(out, arm.name) / "result"
         names = {item: path.name for item, path in arm.files.items()}
-        write_result(folder, campaign.task, campaign.items, scores[arm.name], settings, arm.label, names)
+        made_by = (arm.label, names, arm.package_sha256)
+        write_result(folder, campaign.task, campaign.items, scores[arm.name], settings, *made_by)
         folders[arm.name] = folder
     return folders

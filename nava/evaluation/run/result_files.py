@@ -11,7 +11,7 @@ from typing import Any
 
 from nava.evaluation.run.records import ROWS_FILE, SCHEMA_VERSION, SUMMARY_FILE, Figure, Row, by_column
 from nava.runtime.errors import InputError
-from nava.runtime.hashing import sha256_bytes
+from nava.runtime.hashing import is_sha256, sha256_bytes
 
 _TEXTS = ("model", "task", "edition", "manifest_sha256")
 _NUMBERS = ("value", "ci_low", "ci_high")
@@ -27,6 +27,7 @@ class ResultFiles:
         figures: by column.
         absent: metrics of the task that were not measured, (metric, backend) to the reason.
         rows: of each column, by item.
+        package_sha256: of the package that made what was scored; None if the result does not say.
         summary_sha256, rows_sha256: of the files' bytes that all this was read from.
     """
 
@@ -41,6 +42,7 @@ class ResultFiles:
     rows: Mapping[str, Mapping[str, Row]]
     summary_sha256: str
     rows_sha256: str
+    package_sha256: str | None = None
 
     def values(self, column: str) -> dict[str, float]:
         """The values of a column by item; items without one are left out."""
@@ -63,6 +65,9 @@ def read_result_files(folder: Path) -> ResultFiles:
     for name in _TEXTS:
         if not isinstance(summary.get(name), str):
             raise InputError(f"{where}: {name} is {summary.get(name)!r}; it must be text")
+    package_sha256 = summary.get("package_sha256")
+    if package_sha256 is not None and not is_sha256(str(package_sha256)):
+        raise InputError(f"{where}: package_sha256 is {package_sha256!r}; it must be 64 lower-case hex digits or null")
     figures = _figures(summary, where)
     rows = _rows(rows_bytes, folder / ROWS_FILE)
     for figure in figures.values():
@@ -77,6 +82,7 @@ def read_result_files(folder: Path) -> ResultFiles:
         rows=rows,
         summary_sha256=sha256_bytes(summary_bytes),
         rows_sha256=sha256_bytes(rows_bytes),
+        package_sha256=package_sha256,
     )
 
 

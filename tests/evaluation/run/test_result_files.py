@@ -94,6 +94,7 @@ def test_a_figure_that_is_there_twice_is_refused(folder: Path) -> None:
         ({"task": None}, "task is None; it must be text"),
         ({"items": "16"}, "items is '16'"),
         ({"absent": ["clap"]}, "absent must list objects"),
+        ({"package_sha256": "latest"}, "package_sha256 is 'latest'; it must be 64"),
     ],
 )
 def test_a_wrong_summary_is_named(folder: Path, changes: dict[str, Any], message: str) -> None:
