@@ -63,9 +63,12 @@ class ClusterLauncher:
             again=found,
             poll_every_s=self._cluster.poll_every_s,
         )
+        state = None
         logs.start()
-        state = self._watch(command, name, stop)
-        logs.finish(0.0 if state is None else _LOG_PATIENCE_S)
+        try:
+            state = self._watch(command, name, stop)
+        finally:
+            logs.finish(0.0 if state is None else _LOG_PATIENCE_S)
         if state is None:
             return
         if state.phase == FAILED:

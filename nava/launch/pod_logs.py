@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from nava.launch.cluster_client import ClusterClient, PassingError, Pod, WatchExpiredError
 from nava.runtime.errors import InputError
 
+FINDER = "pod-finder"
 _RETRY_S = 1.0
 _CLOCKS_DIFFER_S = 60
 _REATTACHED_LINES = 100
@@ -39,14 +40,14 @@ class PodLogs:
         self._all_nodes, self._again, self._poll_every_s = all_nodes, again, poll_every_s
         self._followers: dict[str, threading.Thread] = {}
         self._ended = threading.Event()
-        self._finder = threading.Thread(target=self._find, name="pod-finder", daemon=True)
+        self._finder = threading.Thread(target=self._find, name=FINDER, daemon=True)
 
     def start(self) -> None:
         """Begin to look for pods."""
         self._finder.start()
 
     def finish(self, patience_s: float) -> None:
-        """The job has ended: wait for the rest of its lines, but not longer than so many seconds."""
+        """Look for pods no more: the job has ended, or is left. Wait for the rest of its lines for so many seconds."""
         self._ended.set()
         end = time.monotonic() + patience_s
         self._finder.join(patience_s)

@@ -14,6 +14,7 @@ from nava.config.launch import KubernetesConfig, LaunchConfig
 from nava.launch.cluster import ClusterLauncher
 from nava.launch.cluster_client import ClusterClient, connect
 from nava.launch.command import LaunchFailedError, LaunchStoppedError, TrainingCommand, job_name, make_launcher
+from nava.launch.pod_logs import FINDER
 from nava.runtime.errors import InputError
 from tests.launch.api_server_stub import ApiServerStub
 
@@ -26,6 +27,12 @@ PATIENCE_S = 30.0
 def stub() -> Iterator[ApiServerStub]:
     with ApiServerStub() as server:
         yield server
+        end = time.monotonic() + PATIENCE_S
+        while (
+            finders := [other for other in threading.enumerate() if other.name == FINDER]
+        ) and time.monotonic() < end:
+            finders[0].join(0.1)
+        assert not finders, "a launch that has ended goes on asking for pods"
 
 
 class Launch(threading.Thread):
