@@ -49,8 +49,8 @@ class StageConfig:
     voice_replacement: float = 0.0
     # Share of samples with audio and video in which these do not see each other in self-attention.
     modality_masking: float = 0.2
-    # Whether that is drawn once for all samples of a micro-batch, not for each. At the demo's size three seeds of either
-    # show no difference (benchmarks/guidance.md).
+    # Whether that is drawn once for all samples of a micro-batch, not for each. At the demo's size three seeds of
+    # either show no difference (benchmarks/guidance.md).
     mask_together: bool = True
     # Share of samples with video that are given their first frame, besides the tasks that always are.
     image_condition: float = 0.0
