@@ -47,6 +47,7 @@ from nava.training.engine import create_engine  # noqa: E402
 from nava.training.micro_batches import MicroBatches  # noqa: E402
 from nava.training.objective import Objective  # noqa: E402
 from nava.training.schedule import ema_decay, learning_rate  # noqa: E402
+from nava.training.stage import prepare_model  # noqa: E402
 from nava.training.step_metrics import MetricsLog, read_metrics  # noqa: E402
 from nava.training.trainer import StageTrainer  # noqa: E402
 from nava.training.world import World, join_world  # noqa: E402
@@ -129,6 +130,7 @@ class Engine:
 
     def __init__(self, size: Size, shards: LatentShards, config: TrainingConfig, folder: Path, world: World) -> None:
         model = build_model(size.model, seed=0)
+        prepare_model(config, model)
         self.engine = create_engine(config, model, world)
         sampler = MicroBatchSampler(shards, config, LoaderConfig(run_length=2), 1, 0, size.model)
         loader = LatentLoader(
@@ -141,7 +143,7 @@ class Engine:
             config_hash="benchmark",
             engine=self.engine,
             batches=MicroBatches(loader, config.stage1, 1, 0),
-            objective=Objective(DiffusionConfig()),
+            objective=Objective(DiffusionConfig(), device=world.device),
             workdir=folder,
             log=lambda text: None,
             world=world,

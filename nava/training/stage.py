@@ -136,7 +136,7 @@ def _run_in(world: World, job: StageJob) -> Path:
         add_adapters(model, job.training.lora, job.seed)
     shapes = {name: value.shape for name, value in model.named_parameters() if value.requires_grad}
     parallel = SequenceParallel(model, _neighbours(world)) if world.sequence_parallel > 1 else None
-    _prepare(job.training, model)
+    prepare_model(job.training, model)
     engine = create_engine(job.training, model, world)
     try:
         engine.state.load(reader_of({AVERAGE: start} if start else {}), optimizer_step=0)
@@ -185,7 +185,7 @@ def _peak_tflops(job: StageJob) -> float | None:
     return job.peak_tflops if torch.cuda.is_available() else None
 
 
-def _prepare(config: TrainingConfig, model: NavaTransformer) -> None:
+def prepare_model(config: TrainingConfig, model: NavaTransformer) -> None:
     """What changes how blocks compute, not what."""
     if config.compile:
         compile_model(model)
