@@ -16,6 +16,12 @@ NAMES = {
     "talk": "talking faces alone, voices",
     "talk, longer": "talking faces alone, voices, five times stage 3",
 }
+ABOUT_TIMBRE = """\
+Cosine of the embedded voice encoder (`mel_statistics`) between sound that was made and the voice given,
+by models of the corpus of talking faces; sound alone."""
+ABOUT_TASKS = """\
+The demo's corpus with voices; of the audio-video micro-batches T2AV : TI2AV : T2V : TIA2AV = 2 : 1 : 1 : 1,
+T2A as the stages say. Validation on fixed noise, averaged weights, before and after each stage."""
 Row = Mapping[str, Any]
 
 
@@ -82,18 +88,10 @@ def tasks(found: Mapping[str, Row]) -> list[str]:
 def tables(found: Mapping[str, Any]) -> str:
     """All tables with their headings."""
     lines = ["## Alignment scale 2 against 0", "", *alignment(found["alignment"]), ""]
-    lines += ["## Timbre scale 3 against 0", ""]
-    lines += [
-        "Cosine of the embedded voice encoder (`mel_statistics`) between sound that was made and the voice given,"
-    ]
-    lines += ["by models of the corpus of talking faces; sound alone.", ""]
+    lines += ["## Timbre scale 3 against 0", "", ABOUT_TIMBRE, ""]
     for name, row in found["timbre"].items():
         lines += [f"{NAMES[name]}:", "", *timbre(row), ""]
-    lines += ["## Five tasks and three stages", ""]
-    lines += [
-        "The demo's corpus with voices; of the audio-video micro-batches T2AV : TI2AV : T2V : TIA2AV = 2 : 1 : 1 : 1,"
-    ]
-    lines += ["T2A as the stages say. Validation on fixed noise, averaged weights, before and after each stage.", ""]
+    lines += ["## Five tasks and three stages", "", ABOUT_TASKS, ""]
     return "\n".join([*lines, *tasks(found["tasks"])])
 
 

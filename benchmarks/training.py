@@ -47,6 +47,7 @@ from nava.training.engine import create_engine  # noqa: E402
 from nava.training.micro_batches import MicroBatches  # noqa: E402
 from nava.training.objective import Objective  # noqa: E402
 from nava.training.schedule import ema_decay, learning_rate  # noqa: E402
+from nava.training.speed import Speed  # noqa: E402
 from nava.training.stage import prepare_model  # noqa: E402
 from nava.training.step_metrics import MetricsLog, read_metrics  # noqa: E402
 from nava.training.trainer import StageTrainer  # noqa: E402
@@ -128,7 +129,15 @@ class Plain:
 class Engine:
     """Whole steps of the trainer."""
 
-    def __init__(self, size: Size, shards: LatentShards, config: TrainingConfig, folder: Path, world: World) -> None:
+    def __init__(
+        self,
+        size: Size,
+        shards: LatentShards,
+        config: TrainingConfig,
+        folder: Path,
+        world: World,
+        speed: Speed | None = None,
+    ) -> None:
         model = build_model(size.model, seed=0)
         prepare_model(config, model)
         self.engine = create_engine(config, model, world)
@@ -147,6 +156,7 @@ class Engine:
             workdir=folder,
             log=lambda text: None,
             world=world,
+            speed=speed,
         )
         self.metrics_file = folder / "metrics.jsonl"
         if world.leads:

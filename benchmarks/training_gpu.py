@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.loader import SetOfClips, write_set  # noqa: E402
 from benchmarks.machine import machine  # noqa: E402
+from benchmarks.model import LARGE_AUDIO, LARGE_VIDEO  # noqa: E402
 from benchmarks.training import Engine, Size, training  # noqa: E402
 from nava.config.cluster import ClusterConfig  # noqa: E402
 from nava.config.model import ModelConfig, release_config  # noqa: E402
@@ -40,7 +41,7 @@ GOALS = {"mfu": 0.45}
 DOES_NOT_FIT = 3
 # Alignment and fusion layers, 1 : 2 as in the release, which is the first.
 STACKS = ((10, 20), (8, 16), (6, 12), (4, 8), (3, 6), (2, 4), (1, 2))
-RELEASED_CLIP = SetOfClips("released", 2, 2, 1, "bfloat16", (48, 37, 44, 80), (152, 128), (512, 4096))
+RELEASED_CLIP = SetOfClips("released", 2, 2, 1, "bfloat16", LARGE_VIDEO, LARGE_AUDIO, (512, 4096))
 TINY_CLIP = SetOfClips("tiny", 4, 4, 1, "float32", (48, 3, 4, 4), (12, 64), (8, 64))
 
 
@@ -62,17 +63,22 @@ def model_of(case: Case) -> ModelConfig:
     return replace(model, num_hal_layers=case.alignment_layers, num_ufl_layers=case.fusion_layers)
 
 
+def clips_of(case: Case) -> SetOfClips:
+    """Clips for that model."""
+    return TINY_CLIP if case.tiny else RELEASED_CLIP
+
+
 def measure(case: Case, folder: Path) -> dict[str, Any]:
     """Whole steps; the first two, which compile and warm up, are not counted."""
-    size = Size(model_of(case), TINY_CLIP if case.tiny else RELEASED_CLIP, case.steps)
+    size = Size(model_of(case), clips_of(case), case.steps)
     changes = {"activation_checkpointing": case.activation_checkpointing, "compile": case.compiled}
     # Without a GPU bf16 is slow and no test of anything.
     config = replace(training(size, 1, 1), **changes, precision="bf16" if torch.cuda.is_available() else "fp32")
     shards = LatentShards(folder / "shards")
     workdir = folder / "work"
     workdir.mkdir()
-    engine = Engine(size, shards, config, workdir, join_world(config))
-    engine.trainer._speed = Speed.of(size.model, config.lora, shards, 1, ClusterConfig().peak_bf16_tflops)
+    speed = Speed.of(size.model, config.lora, shards, 1, ClusterConfig().peak_bf16_tflops)
+    engine = Engine(size, shards, config, workdir, join_world(config), speed)
     for _ in range(case.steps + 2):
         engine.step()
     rows = read_metrics(engine.metrics_file)[2:]
@@ -86,7 +92,7 @@ def measure(case: Case, folder: Path) -> dict[str, Any]:
 def child(case: Case) -> int:
     """Measure in this process and print it; the exit code says that it does not fit."""
     with tempfile.TemporaryDirectory() as folder:
-        write_set(Path(folder) / "shards", TINY_CLIP if case.tiny else RELEASED_CLIP)
+        write_set(Path(folder) / "shards", clips_of(case))
         try:
             print(json.dumps(measure(case, Path(folder))))
         except torch.OutOfMemoryError:

@@ -18,7 +18,7 @@ from nava.artifacts.gate_verdict import RuleResult
 from nava.config.benchmark_rule import NON_INFERIORITY, ON_VALUE, BenchmarkRule
 from nava.evaluation.catalogue.manifest import catalogue
 from nava.evaluation.run.compare import paired_bootstrap
-from nava.evaluation.run.records import Figure
+from nava.evaluation.run.records import Figure, measured_differently
 from nava.evaluation.run.result_files import ResultFiles
 from nava.runtime.errors import InputError
 
@@ -209,7 +209,7 @@ def _incomparable(rule: BenchmarkRule, result: ResultFiles, theirs: ResultFiles)
         return f"not comparable: the champion has no such figure{others}" if others else ""
     if figure.protocol != own.protocol:
         return f"not comparable: protocol is {own.protocol}, and the champion's is {figure.protocol}"
-    if own.backend_sha256 and figure.backend_sha256 and own.backend_sha256 != figure.backend_sha256:
+    if measured_differently([own.backend_sha256, figure.backend_sha256]):
         return "not comparable: the champion was measured by another version or other weights of the backend"
     return "" if _covers(rule, figure) else f"the champion's figure has too few values: {_shown(figure)}"
 

@@ -12,8 +12,8 @@ import pytest
 
 from nava.config.launch import KubernetesConfig, LaunchConfig
 from nava.launch.cluster import ClusterLauncher
-from nava.launch.cluster_client import ClusterClient, connect
-from nava.launch.command import LaunchFailedError, LaunchStoppedError, TrainingCommand, job_name, make_launcher
+from nava.launch.cluster_client import ClusterClient
+from nava.launch.command import LaunchFailedError, LaunchStoppedError, TrainingCommand, job_name
 from nava.launch.pod_logs import FINDER
 from nava.runtime.errors import InputError
 from tests.launch.api_server_stub import ApiServerStub
@@ -27,12 +27,9 @@ PATIENCE_S = 30.0
 def stub() -> Iterator[ApiServerStub]:
     with ApiServerStub() as server:
         yield server
-        end = time.monotonic() + PATIENCE_S
-        while (
-            finders := [other for other in threading.enumerate() if other.name == FINDER]
-        ) and time.monotonic() < end:
-            finders[0].join(0.1)
-        assert not finders, "a launch that has ended goes on asking for pods"
+        for finder in [other for other in threading.enumerate() if other.name == FINDER]:
+            finder.join(PATIENCE_S)
+            assert not finder.is_alive(), "a launch that has ended goes on asking for pods"
 
 
 class Launch(threading.Thread):
@@ -376,39 +373,3 @@ def test_a_job_may_be_left_running_when_its_watcher_is_told_to_stop(stub: ApiSer
         ClusterLauncher(config(delete_when_stopped=False), client(stub), [].append).run(COMMAND)
     assert NAME in stub.jobs
     assert stub.calls["delete"] == 0
-
-
-def kubeconfig(folder: Path, url: str) -> Path:
-    file = folder / "config"
-    file.write_text(f"""
-apiVersion: v1
-kind: Config
-current-context: here
-clusters: [{{name: c, cluster: {{server: "{url}"}}}}]
-users: [{{name: u, user: {{token: not-a-real-token}}}}]
-contexts: [{{name: here, context: {{cluster: c, user: u}}}}]
-""")
-    return file
-
-
-def test_the_kubeconfig_says_where_the_cluster_is(
-    stub: ApiServerStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from kubernetes.config import kube_config
-
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig(tmp_path, stub.url)))
-    assert isinstance(make_launcher(config()), ClusterLauncher)
-    assert connect(KubernetesConfig()).get("absent") is None
-    with pytest.raises(InputError, match="no access to a cluster"):
-        connect(KubernetesConfig(context="elsewhere"))
-
-
-def test_no_access_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kubernetes.config import kube_config
-
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "absent"))
-    with pytest.raises(InputError, match=r"set KUBECONFIG, or launch\.target=processes") as caught:
-        connect(KubernetesConfig())
-    assert "\n" not in str(caught.value)

@@ -30,7 +30,7 @@ class Arm:
         files: the clip of each item, by id.
         reasons: why an item has none, by id; an item in neither was not thought of.
         accidents: items among `reasons` that may turn out better when tried again.
-        package_sha256: of the package that made the clips; empty for baselines, which are not its clips.
+        package_sha256: of the package that made the clips; None for baselines, which are not its clips.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Arm:
     files: Mapping[str, Path]
     reasons: Mapping[str, str] = field(default_factory=dict)
     accidents: Sequence[str] = ()
-    package_sha256: str = ""
+    package_sha256: str | None = None
 
     @property
     def outputs(self) -> Path:
@@ -97,7 +97,7 @@ def read_arm(folder: Path) -> Arm:
     except FileNotFoundError as error:
         raise InputError(f"{folder} holds no outputs of a campaign: it has no {RECORD_FILE}") from error
     files = {item: folder / entry["path"] for item, entry in value["files"].items()}
-    accidents, package_sha256 = tuple(value["accidents"]), value.get("package_sha256", "")
+    accidents, package_sha256 = tuple(value["accidents"]), value.get("package_sha256")
     return Arm(value["arm"], value["label"], folder, files, value["reasons"], accidents, package_sha256)
 
 

@@ -86,13 +86,13 @@ class EvaluatedModel:
         name: what its row is called.
         identity: of everything that decides its clips besides the requests: package, sampler, number format.
         load: makes the generator, with the sampler settings that the campaign wants.
-        package_sha256: of the package that it is; empty if it is none.
+        package_sha256: of the package that it is; None if it is none.
     """
 
     name: str
     identity: str
     load: Callable[[], Generator]
-    package_sha256: str = ""
+    package_sha256: str | None = None
 
 
 Tell = Callable[[str], None]
@@ -118,7 +118,7 @@ def make_outputs(
         folder = arm_folder(out, name)
         key = _key(campaign, name, requests, model, arms.get(MODEL))
         label = model.name if name == MODEL else f"{model.name}, {name}" if name != TRUTH else TRUTH
-        arm = Arm(name, label, folder, {}, package_sha256=model.package_sha256 if name == MODEL else "")
+        arm = Arm(name, label, folder, {}, package_sha256=model.package_sha256 if name == MODEL else None)
         if (found := finished_arm(folder, key)) is not None and found.label == label:
             tell(f"{label}: all {len(found.files)} outputs are there")
             arms[name] = found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nava.evaluation.run.records import ROWS_FILE, by_column, read_rows, read_summary
+from nava.evaluation.run.records import ROWS_FILE, by_column, measured_differently, read_rows, read_summary
 from nava.evaluation.statistics import LEVEL, RESAMPLES
 from nava.runtime.errors import InputError
 
@@ -62,10 +62,10 @@ def compare_runs(first: Path, second: Path, seed: int = 0) -> list[Comparison]:
         if column in rows[1]:
             protocols = {row.protocol for side in rows for row in side[column]}
             values = [{row.item_id: row.value for row in side[column] if row.value is not None} for side in rows]
-            backends = {side[column].get("backend_sha256") for side in figures if column in side} - {None, ""}
+            backends = [side[column].get("backend_sha256") for side in figures if column in side]
             if len(protocols) > 1:
                 found.append(_none(column, directions[column], f"protocols differ: {', '.join(sorted(protocols))}"))
-            elif len(backends) > 1:
+            elif measured_differently(backends):
                 found.append(_none(column, directions[column], "measured by other versions or weights of the backend"))
             else:
                 found.append(_compared(column, directions[column], values[0], values[1], seed))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nava.evaluation.published.table import PublishedTable, published_table
-from nava.evaluation.run.records import read_summary
+from nava.evaluation.run.records import measured_differently, read_summary
 from nava.runtime.errors import InputError
 
 PUBLISHED = "published"
@@ -80,17 +80,17 @@ def by_measurement(summaries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     A way is a protocol, and a version with its weights of the backend.
     """
     protocols: dict[str, set[str]] = {}
-    backends: dict[str, set[str]] = {}
+    backends: dict[str, set[str | None]] = {}
     for summary in summaries:
         for figure in summary["figures"]:
             protocols.setdefault(figure["column"], set()).add(figure["protocol"])
-            backends.setdefault(figure["column"], set()).add(figure.get("backend_sha256") or "")
+            backends.setdefault(figure["column"], set()).add(figure.get("backend_sha256"))
 
     def titled(figure: dict[str, Any]) -> dict[str, Any]:
         column = title = figure["column"]
         if len(protocols[column]) > 1:
             title += f" {figure['protocol']}"
-        if len(backends[column] - {""}) > 1:
+        if measured_differently(backends[column]):
             title += f" {(figure.get('backend_sha256') or 'unknown')[:8]}"
         return {**figure, "column": title}
 

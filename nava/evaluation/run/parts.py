@@ -156,7 +156,7 @@ def write_results(
     for arm in arms:
         folder = arm_folder(out, arm.name) / "result"
         names = {item: path.name for item, path in arm.files.items()}
-        made_by = (arm.label, names, arm.package_sha256)
-        write_result(folder, campaign.task, campaign.items, scores[arm.name], settings, *made_by)
+        scored, package_sha256 = scores[arm.name], arm.package_sha256
+        write_result(folder, campaign.task, campaign.items, scored, settings, arm.label, names, package_sha256)
         folders[arm.name] = folder
     return folders

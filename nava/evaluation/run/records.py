@@ -78,6 +78,11 @@ class Figure:
         return self.n / self.eligible if self.eligible else 0.0
 
 
+def measured_differently(backends_sha256: Iterable[str | None]) -> bool:
+    """Whether figures are by several versions, weights or environments of their backend, as far as they say."""
+    return len(set(backends_sha256) - {None, ""}) > 1
+
+
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """All rows in an order of their own, so that the file does not depend on how they came about."""
     ordered = sorted(rows, key=lambda row: (row.metric, row.backend, row.item_id))

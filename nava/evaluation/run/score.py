@@ -137,13 +137,13 @@ def write_result(
     settings: ScoringSettings,
     model: str,
     names: Mapping[str, str] | None = None,
-    package_sha256: str = "",
+    package_sha256: str | None = None,
 ) -> None:
     """Write `rows.jsonl` and, last, `summary.json`; nothing in them depends on time, place or number of workers.
 
     Args:
         names: the file of each item, relative to the folder of outputs; kept in `outputs.jsonl` for reports.
-        package_sha256: of the package that made the files; empty if that is not known here.
+        package_sha256: of the package that made the files; None if that is not known here.
     """
     with atomic_folder(folder) as part:
         write_rows(part / ROWS_FILE, scored.rows)
@@ -154,7 +154,7 @@ def write_result(
             {
                 "schema_version": SCHEMA_VERSION,
                 "model": model,
-                "package_sha256": package_sha256 or None,
+                "package_sha256": package_sha256,
                 "task": task.column,
                 "edition": task.edition,
                 "title": task.title,

@@ -112,7 +112,7 @@ def weights_identity(step: Step) -> str:
 
     A backend's code counts by its version, as it does for the features that are kept.
     """
-    from nava.evaluation.extraction.extractor import ENTRIES, identity
+    from nava.evaluation.extraction.extractor import ENTRIES
     from nava.evaluation.run.parts import backend_groups
     from nava.runtime.hashing import sha256_file, sha256_json
 
@@ -122,7 +122,7 @@ def weights_identity(step: Step) -> str:
     return sha256_json(
         {
             "benchmark": benchmark_identity(step),
-            "backends": {name: ENTRIES[name].missing() or identity(name, cache.settings(name)) for name in names},
+            "backends": {name: ENTRIES[name].missing() or cache.identity(name) for name in names},
             "accidents": sha256_file(accidents) if accidents.is_file() else "",
         }
     )

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from nava.evaluation.benchmark.item import Item
 from nava.evaluation.benchmark.task import Task, manifest_sha256
-from nava.evaluation.extraction.extractor import identity
 from nava.evaluation.extraction.feature_cache import FeatureCache
 from nava.evaluation.run.cells import columns, wishes
 from nava.evaluation.run.outputs import find_outputs
@@ -140,9 +139,7 @@ def _shared(
         "min_coverage": settings.min_coverage,
         "bootstrap_seed": settings.seed,
         "columns": [
-            [column.name, column.manifest.protocol, identity(name, cache.settings(name))]
-            for column in found
-            for name in (column.backend.backend,)
+            [column.name, column.manifest.protocol, cache.identity(column.backend.backend)] for column in found
         ],
         "absent": [[entry.metric, entry.backend, entry.reason] for entry in absent],
     }  # fmt: skip
