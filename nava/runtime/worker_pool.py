@@ -84,70 +84,89 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
             return
 
 
+class WorkerPool(Generic[Unit, Result]):
+    """`workers` spawned processes that run `function` on units and stay from one run to the next, until `close`.
+
+    `function` and units must pickle; `function` must leave no half-written state when its process is killed.
+    """
+
+    def __init__(self, function: Callable[[Unit], Result], workers: int, timeout_s: float, attempts: int) -> None:
+        self.function, self.workers, self.timeout_s, self.attempts = function, workers, timeout_s, attempts
+        self._idle: list[_Worker] = []
+
+    def run(self, units: Sequence[Unit]) -> Iterator[Outcome[Unit, Result]]:
+        """Outcomes as they come, one per unit.
+
+        Raises:
+            NavaError: `function` raised it: no unit can be done.
+        """
+        suspects: list[Unit] = []
+        for outcome in self._run(list(units), self.workers):
+            if outcome.failure == "killed":
+                suspects.append(outcome.unit)
+            else:
+                yield outcome
+        for unit in suspects:
+            yield self._run_alone(unit)
+
+    def close(self) -> None:
+        """End the processes."""
+        while self._idle:
+            self._idle.pop().stop()
+
+    def _run_alone(self, unit: Unit) -> Outcome[Unit, Result]:
+        """A unit that has ended one worker already."""
+        for _ in range(self.attempts - 1):
+            (outcome,) = self._run([unit], 1)
+            if outcome.failure != "killed":
+                return outcome
+        return Outcome(unit, failure="killed", detail=f"ended its worker process each of {self.attempts} times")
+
+    def _run(self, waiting: list[Unit], workers: int) -> Iterator[Outcome[Unit, Result]]:
+        busy: list[_Worker] = []
+        waiting.reverse()
+        try:
+            while waiting or busy:
+                while waiting and len(busy) < workers:
+                    worker = self._idle.pop() if self._idle else _Worker(self.function)
+                    busy.append(worker)
+                    try:
+                        worker.give(waiting[-1], self.timeout_s)
+                    except OSError:  # it died idle, before this unit: the unit is not to blame
+                        busy.remove(worker)
+                        worker.stop(kill=True)
+                        continue
+                    waiting.pop()
+                nearest = min(worker.deadline for worker in busy) - time.monotonic()
+                ready = wait([worker.pipe for worker in busy], timeout=max(nearest, 0.0))
+                for worker in list(busy):
+                    outcome = _collect(worker, worker.pipe in ready)
+                    if outcome is None:
+                        continue
+                    busy.remove(worker)
+                    if outcome.failure in ("killed", "timed_out"):
+                        worker.stop(kill=True)
+                    else:
+                        self._idle.append(worker)
+                    yield outcome
+        finally:
+            for worker in busy:
+                worker.stop(kill=True)
+
+
 def run_units(
     function: Callable[[Unit], Result], units: Sequence[Unit], workers: int, timeout_s: float, attempts: int
 ) -> Iterator[Outcome[Unit, Result]]:
-    """Run `function` on every unit in `workers` spawned processes; yields outcomes as they come, one per unit.
-
-    `function` and units must pickle; `function` must leave no half-written state when its process is killed.
+    """One run of a `WorkerPool` that ends with it.
 
     Raises:
         NavaError: `function` raised it: no unit can be done.
     """
-    suspects: list[Unit] = []
-    for outcome in _run(function, list(units), workers, timeout_s):
-        if outcome.failure == "killed":
-            suspects.append(outcome.unit)
-        else:
-            yield outcome
-    for unit in suspects:
-        yield _run_alone(function, unit, timeout_s, attempts)
-
-
-def _run_alone(
-    function: Callable[[Unit], Result], unit: Unit, timeout_s: float, attempts: int
-) -> Outcome[Unit, Result]:
-    """A unit that has ended one worker already."""
-    for _ in range(attempts - 1):
-        (outcome,) = _run(function, [unit], 1, timeout_s)
-        if outcome.failure != "killed":
-            return outcome
-    return Outcome(unit, failure="killed", detail=f"ended its worker process each of {attempts} times")
-
-
-def _run(
-    function: Callable[[Unit], Result], waiting: list[Unit], workers: int, timeout_s: float
-) -> Iterator[Outcome[Unit, Result]]:
-    idle: list[_Worker] = []
-    busy: list[_Worker] = []
-    waiting.reverse()
+    pool = WorkerPool(function, workers, timeout_s, attempts)
     try:
-        while waiting or busy:
-            while waiting and len(busy) < workers:
-                worker = idle.pop() if idle else _Worker(function)
-                busy.append(worker)
-                try:
-                    worker.give(waiting[-1], timeout_s)
-                except OSError:  # it died idle, before this unit: the unit is not to blame
-                    busy.remove(worker)
-                    worker.stop(kill=True)
-                    continue
-                waiting.pop()
-            nearest = min(worker.deadline for worker in busy) - time.monotonic()
-            ready = wait([worker.pipe for worker in busy], timeout=max(nearest, 0.0))
-            for worker in list(busy):
-                outcome = _collect(worker, worker.pipe in ready)
-                if outcome is None:
-                    continue
-                busy.remove(worker)
-                if outcome.failure in ("killed", "timed_out"):
-                    worker.stop(kill=True)
-                else:
-                    idle.append(worker)
-                yield outcome
+        yield from pool.run(units)
     finally:
-        for worker in [*idle, *busy]:
-            worker.stop(kill=worker in busy)
+        pool.close()
 
 
 def _collect(worker: _Worker, ready: bool) -> Outcome[Any, Any] | None:

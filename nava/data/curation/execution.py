@@ -54,7 +54,7 @@ class LocalExecutor:
         """One outcome per task. A file that ends its worker every time is reported, and the rest is unharmed."""
         from nava.runtime.worker_pool import run_units
 
-        runner = TaskRunner(list(stages))
+        runner = TaskRunner(StageRunner(list(stages)))
         # Long files first, so that the last worker is not left alone with one.
         ordered = sorted(tasks, key=lambda task: (-task.source.size_bytes, task.task_id))
         settings = self.config
@@ -63,19 +63,30 @@ class LocalExecutor:
 
 
 @dataclass
-class TaskRunner:
-    """All stages on one task, in a worker process; leaves the result in the task's folder."""
+class StageRunner:
+    """Stages on one task after another, in a worker process that sets them up once."""
 
     stages: list[Stage]
     _ready: bool = field(default=False, repr=False)
 
+    def __call__(self, task: SourceTask) -> SourceTask:
+        """The task as the stages leave it."""
+        if not self._ready:
+            set_up(self.stages)
+            self._ready = True
+        return run_stages(self.stages, task)
+
+
+@dataclass
+class TaskRunner:
+    """All stages on one task, in a worker process; leaves the result in the task's folder."""
+
+    stages: StageRunner
+
     def __call__(self, task: SourceTask) -> str:
         """Runs the task unless it is done; returns its id."""
         if not has_result(task):
-            if not self._ready:
-                set_up(self.stages)
-                self._ready = True
-            write_result(run_stages(self.stages, task))
+            write_result(self.stages(task))
         return task.task_id
 
 

@@ -1,23 +1,29 @@
 """The stages on Ray Data, here or on a KubeRay cluster.
 
-Ray delivers at least once, retries a killed worker's block, and drops a block that failed for good without a word, so:
-blocks are small, retries bounded, and after each operator the ids that went in are held against those that came out.
-What is missing runs again alone; what never comes back is reported.
+A Ray worker keeps the stages in a process of its own (`nava.runtime.worker_pool`), so a file that kills it or hangs is
+an outcome like here and not the end of a Ray worker: Ray sets a source no time, and now and then it waits for ever for
+a block whose worker died. A Ray worker ends with its node, then. Ray delivers at least once, retries such a block, and
+drops one that failed for good without a word, so: blocks are small, retries bounded, and after each operator the ids
+that went in are held against those that came out. What is missing runs again alone; what never comes back is reported.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nava.config.curation import ExecutionConfig
-from nava.data.curation.execution import Outcome, has_result, run_stages, set_up, write_result
+from nava.data.curation.execution import Outcome, StageRunner, has_result, write_result
 from nava.data.curation.stage import SourceTask, Stage
 from nava.runtime.errors import InputError, NavaError
+from nava.runtime.worker_pool import WorkerPool
 
-_RETRIES = 2  # of a block whose worker died; Ray's own default is to try for ever
+_RETRIES = 2  # of a block whose Ray worker died; Ray's own default is to try for ever
+_RAY_WORKER_ENDED = "the Ray worker ended"
+_START_GRACE_S = 1800.0
 
 
 class RayExecutor:
@@ -40,33 +46,25 @@ class RayExecutor:
             yield from self._wave(operators, waiting[start : start + self.config.wave_sources])
 
     def _wave(self, operators: list[list[Stage]], tasks: Sequence[SourceTask]) -> Iterator[Outcome]:
-        lost: list[SourceTask] = []
         flowing = {task.task_id: task for task in tasks}
         for stages in operators:
             done = self._map(stages, list(flowing.values()), self.config.block_sources)
-            missing = [task for name, task in flowing.items() if name not in done]
-            for task in missing:
-                again = self._alone(stages, task)
-                if again is None:
-                    lost.append(task)
-                else:
-                    done[task.task_id] = again
-            flowing = {name: done[name] for name in flowing if name in done}
+            outcomes = [done.get(name) or self._alone(stages, task) for name, task in flowing.items()]
+            yield from (outcome for outcome in outcomes if outcome.failure)
+            flowing = {outcome.task.task_id: outcome.task for outcome in outcomes if not outcome.failure}
         for task in flowing.values():
             write_result(task)
             yield Outcome(task)
-        attempts = self.config.attempts
-        for task in lost:
-            yield Outcome(task, "killed", f"ended its worker process each of {attempts} times")
 
-    def _alone(self, stages: list[Stage], task: SourceTask) -> SourceTask | None:
-        for _ in range(self.config.attempts - 1):
-            if (done := self._map(stages, [task], 1)).get(task.task_id):
-                return done[task.task_id]
-        return None
+    def _alone(self, stages: list[Stage], task: SourceTask) -> Outcome:
+        """A task whose block did not come back: a Ray worker ended, and Ray's own retries did not help."""
+        for _ in range(self.config.attempts):
+            if outcome := self._map(stages, [task], 1).get(task.task_id):
+                return outcome
+        return Outcome(task, "killed", f"{_RAY_WORKER_ENDED}: with its block, and alone {self.config.attempts} times")
 
-    def _map(self, stages: list[Stage], tasks: list[SourceTask], block: int) -> dict[str, SourceTask]:
-        """The tasks that came back, by id."""
+    def _map(self, stages: list[Stage], tasks: list[SourceTask], block: int) -> dict[str, Outcome]:
+        """What became of the tasks that came back, by id."""
         if not tasks:
             return {}
         items = [{"task_id": task.task_id, "task": pickle.dumps(task)} for task in tasks]
@@ -74,49 +72,47 @@ class RayExecutor:
         blocks = -(-len(items) // block)
         data = self._ray.data.from_items(items, override_num_blocks=blocks).map_batches(
             _StageWorker,
-            fn_constructor_args=(stages,),
+            fn_constructor_args=(stages, self.config),
             batch_size=block,
             num_cpus=needs.cores,
             num_gpus=needs.gpu_share or None,
             memory=needs.memory_mb * 2**20,
             concurrency=(1, max(1, min(self.config.workers, blocks))),
-            max_restarts=_RETRIES,
+            # Ray Data takes its workers for immortal: one that may not restart stays in the pool as dead, and the
+            # blocks that wait for it wait for ever. What is bounded is how often a block is tried.
+            max_restarts=-1,
             max_task_retries=_RETRIES,
         )
-        done: dict[str, SourceTask] = {}
-        for row in data.iter_rows():
-            value = pickle.loads(row["task"])  # noqa: S301 - our own workers
-            if isinstance(value, NavaError):
-                raise value
-            done[row["task_id"]] = value
+        done: dict[str, Outcome] = {}
+        with contextlib.suppress(self._ray.data.exceptions.ExecutionTimeoutError):  # what is missing is tried again
+            for row in data.iter_rows():
+                value = pickle.loads(row["outcome"])  # noqa: S301 - our own workers
+                if isinstance(value, NavaError):
+                    raise value
+                done[row["task_id"]] = value
         return done
 
 
 class _StageWorker:
-    """One worker of an operator: sets its stages up once.
+    """One Ray worker of an operator, and the process that sets the stages up once and runs them.
 
-    An error that ends the run comes back in the place of a task: raised here, Ray would drop the block in silence.
+    An error that ends the run comes back in the place of an outcome: raised here, Ray would drop the block in silence.
     """
 
-    def __init__(self, stages: list[Stage]) -> None:
-        self.stages = stages
-        self.error: NavaError | None = None
-        try:
-            set_up(stages)
-        except NavaError as error:
-            self.error = error
+    def __init__(self, stages: list[Stage], config: ExecutionConfig) -> None:
+        self.pool = WorkerPool(StageRunner(stages), 1, config.source_timeout_s, config.attempts)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        done = [pickle.dumps(self._run(pickle.loads(data))) for data in batch["task"]]  # noqa: S301 - the driver's tasks
-        return {"task_id": list(batch["task_id"]), "task": done}
-
-    def _run(self, task: SourceTask) -> SourceTask | NavaError:
-        if self.error is None:
-            try:
-                return run_stages(self.stages, task)
-            except NavaError as error:
-                self.error = error
-        return self.error
+        tasks = [pickle.loads(data) for data in batch["task"]]  # noqa: S301 - the driver's tasks
+        values: dict[str, Outcome | NavaError]
+        try:
+            values = {
+                outcome.unit.task_id: Outcome(outcome.result or outcome.unit, outcome.failure, outcome.detail)
+                for outcome in self.pool.run(tasks)
+            }
+        except NavaError as error:
+            values = {task.task_id: error for task in tasks}
+        return {"task_id": list(values), "outcome": [pickle.dumps(value) for value in values.values()]}
 
 
 def fused(stages: Sequence[Stage]) -> list[list[Stage]]:
@@ -129,6 +125,7 @@ def _start(config: ExecutionConfig) -> Any:
     try:
         import ray
         import ray.data
+        import ray.data.exceptions
     except ImportError as error:
         message = "curation.execution.executor is ray, but Ray is not installed: pip install 'nava[ray]'"
         raise InputError(message) from error
@@ -140,4 +137,7 @@ def _start(config: ExecutionConfig) -> Any:
     context = ray.data.DataContext.get_current()
     context.max_errored_blocks = -1
     context.enable_progress_bars = False
+    # Longer than the slowest block can take: Ray's half hour would give up on a block of slow sources.
+    tries = config.block_sources * config.attempts * (1 + _RETRIES)
+    context.execution_no_progress_timeout_s = tries * config.source_timeout_s + _START_GRACE_S
     return ray

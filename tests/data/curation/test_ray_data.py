@@ -3,7 +3,8 @@
 import pytest
 
 from nava.config.curation import ExecutionConfig
-from nava.data.curation.execution import LocalExecutor, read_result
+from nava.data.curation import ray_data
+from nava.data.curation.execution import LocalExecutor, Outcome, read_result
 from nava.data.curation.ray_data import RayExecutor, fused
 from nava.data.curation.stage import Resources
 from nava.runtime.errors import InputError
@@ -39,6 +40,39 @@ def test_ray_gives_what_the_local_pool_gives_and_names_the_poison(tmp_path):
     assert on_ray == here
     assert on_ray["src-poison"] == ("killed", "ended its worker process each of 2 times")
     assert results_of(tmp_path / "ray", on_ray) == results_of(tmp_path / "local", here)
+
+
+def test_a_ray_worker_that_ends_with_its_node_costs_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_data, "_START_GRACE_S", 60.0)  # Ray itself may wait for a dead worker for ever
+    config = ExecutionConfig(executor="ray", workers=1, attempts=2, block_sources=1, source_timeout_s=30.0)
+    outcomes = outcomes_of(RayExecutor(config), tmp_path / "ended", [*"abc", "unseats", *"defg"])
+    assert set(outcomes.values()) == {("", "")}
+    assert (tmp_path / "ended" / "deaths-src-unseats").read_text() == "x"
+
+
+def test_a_task_that_never_comes_back_is_reported_and_the_rest_is_done(tmp_path, monkeypatch):
+    sent = []
+
+    def losing(executor, stages, tasks, block):
+        sent.append([task.task_id for task in tasks])
+        return {task.task_id: Outcome(task) for task in tasks if task.task_id != "src-b"}
+
+    monkeypatch.setattr(RayExecutor, "_map", losing)
+    config = ExecutionConfig(executor="ray", workers=1, attempts=2)
+    outcomes = outcomes_of(RayExecutor(config), tmp_path, ["a", "b", "c"])
+    assert sent == [["src-a", "src-b", "src-c"], ["src-b"], ["src-b"]]
+    assert outcomes.pop("src-b") == ("killed", "the Ray worker ended: with its block, and alone 2 times")
+    assert outcomes == {"src-a": ("", ""), "src-c": ("", "")}
+
+
+def test_a_source_that_hangs_is_passed_by_and_its_block_is_done(tmp_path):
+    config = ExecutionConfig(executor="ray", workers=1, attempts=1, block_sources=3, source_timeout_s=1.0)
+    outcomes = outcomes_of(RayExecutor(config), tmp_path / "hangs", ["a", "hangs", "b"])
+    assert {name: failure for name, (failure, _) in outcomes.items()} == {
+        "src-a": "",
+        "src-hangs": "timed_out",
+        "src-b": "",
+    }
 
 
 def test_waves_leave_results_behind_and_are_not_repeated(tmp_path):

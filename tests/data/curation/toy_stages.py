@@ -73,6 +73,9 @@ class TrapStage(Stage):
             if kind == "poison" or (kind == "twice" and deaths < 2):
                 tally.write_text("x" * (deaths + 1))
                 os.kill(os.getpid(), signal.SIGKILL)
+            if kind == "unseats" and deaths < 1:  # ends the process that its worker works for
+                tally.write_text("x")
+                os.kill(os.getppid(), signal.SIGKILL)
             if kind == "stumbles":
                 raise ValueError("not today")
             if kind == "hopeless":
