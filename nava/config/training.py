@@ -157,6 +157,11 @@ class TrainingConfig:
         if self.keep_best_checkpoints:
             every = self.validate_every_steps
             require(every > 0, "training.validate_every_steps", every, "above 0, since keep_best_checkpoints is set")
+            # A checkpoint has the loss of its own step, so the two have to meet.
+            saved = self.checkpoint_every_steps
+            meet = every % saved == 0 or saved % every == 0
+            wanted = f"a multiple or a divisor of checkpoint_every_steps ({saved}), since keep_best_checkpoints is set"
+            require(meet, "training.validate_every_steps", every, wanted)
         self.lora.check()
         self.guard.check()
         for name in ("learning_rate", "gradient_clip"):

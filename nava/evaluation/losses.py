@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nava.data.shards import LatentShards
 from nava.evaluation.metric import ClipValues
 from nava.evaluation.metrics.loss import LossValues
-from nava.training.validation import clip_losses
+from nava.training.validation import clip_losses, next_of_its_size
 
 
 def loss_values(
@@ -29,8 +29,9 @@ def loss_values(
         trained: the evaluated model.
         untrained: a new model of the same shape.
         shards: the latents.
-        ids: audio-video clips of one size.
-        related: those among which sounds are exchanged, so that only the timing differs: clips of one family.
+        ids: audio-video clips.
+        related: those among which sounds are exchanged, so that only the timing differs: clips of one family. One that is
+            alone of its size is left out.
         sigmas: noise levels that the losses are averaged over.
         sync_sigma: noise level at which sounds are exchanged.
     """
@@ -51,14 +52,14 @@ def _mean_losses(
 
 
 def _exchanged_sounds(model: nn.Module, shards: LatentShards, ids: Sequence[str], sigma: float) -> ClipValues:
-    if len(ids) < 2:
+    pairs = next_of_its_size(shards, ids)
+    if not pairs:
         return {}
-    others = [*ids[1:], ids[0]]
-    own = clip_losses(model, shards, ids, sigma=sigma).video
-    other = clip_losses(model, shards, ids, sigma=sigma, sound_of=others).video
+    own = clip_losses(model, shards, list(pairs), sigma=sigma).video
+    other = clip_losses(model, shards, list(pairs), sigma=sigma, sound_of=list(pairs.values())).video
     assert own is not None
     assert other is not None
-    return _by_clip(ids, [other - own])
+    return _by_clip(list(pairs), [other - own])
 
 
 def _by_clip(ids: Sequence[str], values: Sequence[Tensor]) -> ClipValues:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from nava.artifacts.latent_shard import TEXT_FOLDER
 from nava.artifacts.model_package import NEGATIVE_PROMPTS_FILE, ModelPackage, load_unsigned
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from nava.conditioning.timbre import TimbreEncoder
 
-K = TypeVar("K")
 NEGATIVE_PROMPTS = ("video", "audio", "joint")
 TIMBRE_FOLDER = "timbre"
 
@@ -59,7 +58,7 @@ def load_generator(
     import torch
 
     from nava.conditioning.text import load_text_encoder
-    from nava.latents.registry import load_codecs
+    from nava.latents.registry import load_codecs, placed
     from nava.model.compilation import compile_model
     from nava.model.keys import config_of
     from nava.model.offload import offload_blocks
@@ -89,8 +88,8 @@ def load_generator(
     return Generator(
         model=model,
         text_encoder=text,
-        video_codec=_placed(codecs.video, device),
-        audio_codec=_placed(codecs.audio, device),
+        video_codec=placed(codecs.video, device),
+        audio_codec=placed(codecs.audio, device),
         video_shape=_shape(settings["video_shape"]),
         audio_shape=_shape(settings["audio_shape"]),
         fps=float(settings["fps"]),
@@ -230,12 +229,6 @@ def negative_prompts_beside(weights: str | Path) -> dict[str, str] | None:
 def _shape(value: Any) -> Any:
     """A latent shape as JSON has it, or None."""
     return None if value is None else tuple(value)
-
-
-def _placed(codec: K, device: str | torch.device) -> K:
-    """The codec with its weights on the device; embedded codecs stay on the CPU, where they are fast enough."""
-    move = getattr(codec, "to", None)
-    return codec if move is None else move(device)
 
 
 def _timbre(package: ModelPackage, weights: str | Path | None, cache: Path | None) -> TimbreEncoder | None:

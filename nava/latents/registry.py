@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from nava.config.latents import AudioCodecConfig, VideoCodecConfig
@@ -28,6 +30,7 @@ AUDIO_FOLDER = "audio"
 # Gives the clips to fit on, batch by batch; only called for codecs that need a fit.
 ReadVideos = Callable[[], Iterable[Tensor]]
 ReadSamples = Callable[[], Iterable[Tensor]]
+Codec = TypeVar("Codec", VideoCodec, AudioCodec)
 
 
 @dataclass(frozen=True)
@@ -111,3 +114,9 @@ def load_audio_codec(directory: Path, weights: str | Path | None = None, cache: 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} codec type '{name}'; known types: {', '.join(sorted(known))}")
+
+
+def placed(codec: Codec, device: str | torch.device) -> Codec:
+    """The codec with its weights on the device; embedded codecs stay on the CPU, where they are fast enough."""
+    move = getattr(codec, "to", None)
+    return codec if move is None else move(device)

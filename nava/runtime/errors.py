@@ -6,7 +6,9 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
 EXIT_GATE_FAILED = 3
+EXIT_DIVERGED = 4  # the same input would end the same way again
 EXIT_INTERRUPTED = 130
+EXIT_STOPPED = 143  # as a shell says of SIGTERM
 
 
 class NavaError(Exception):
@@ -20,6 +22,10 @@ class InputError(NavaError):
     """Wrong input or setting: the user can mend it."""
 
     exit_code = EXIT_WRONG_INPUT
+
+
+class UnavailableError(NavaError):
+    """A service or a network did not answer, through no fault of the input: the same command may succeed later."""
 
 
 class RunStoppedError(InputError):

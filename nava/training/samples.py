@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
 from nava.config.generation import GenerationConfig
 from nava.config.training import TrainingConfig
 from nava.data.shards import LatentSource
-from nava.latents.registry import load_audio_codec, load_video_codec
+from nava.latents.registry import load_audio_codec, load_video_codec, placed
 from nava.runtime.errors import InputError
 from nava.runtime.storage import atomic_folder, write_json
 from nava.training.engine import Engine
@@ -60,7 +60,7 @@ class Sample:
 
 
 def check_sampling(config: TrainingConfig, world: World) -> None:
-    """Refuse samples where the first process cannot compute alone.
+    """Refuse samples where a process cannot compute alone.
 
     Raises:
         InputError: names the settings.
@@ -68,8 +68,8 @@ def check_sampling(config: TrainingConfig, world: World) -> None:
     if config.sample_every_steps and world.size > 1 and (config.zero_stage == 3 or world.sequence_parallel > 1):
         name = "zero_stage" if config.zero_stage == 3 else "sequence_parallel"
         raise InputError(
-            f"training.sample_every_steps with training.{name}={getattr(config, name)} in {world.size} processes: one "
-            "process makes the samples, and it does not hold the model alone; set training.sample_every_steps=0 and "
+            f"training.sample_every_steps with training.{name}={getattr(config, name)} in {world.size} processes: each "
+            "sample is made by one process, and none holds the model alone; set training.sample_every_steps=0 and "
             "sample from a checkpoint"
         )
 
@@ -82,7 +82,7 @@ class SampleMaker:
         shards: hold the texts.
         ids: the clips.
         folder: of the run.
-        device: where the model computes.
+        world: who shares the work: a clip is made by one process.
         log: takes plain lines.
     """
 
@@ -92,40 +92,76 @@ class SampleMaker:
         shards: LatentSource,
         ids: list[str],
         folder: Path,
-        device: torch.device,
+        world: World,
         log: Callable[[str], None],
     ) -> None:
         self._sampling, self._shards, self._ids = sampling, shards, ids[:CLIPS]
-        self._folder, self._device, self._log = folder, device, log
+        self._folder, self._world, self._log = folder, world, log
         self._codecs: tuple[VideoCodec, AudioCodec] | None = None
 
     def make(self, engine: Engine, step: int) -> None:
-        """Write clips to `samples/step-N`. What goes wrong is a warning: it does not end the training."""
+        """Write clips to `samples/step-N`; all processes together.
+
+        What goes wrong is a warning: it does not end the training.
+        """
+        part = self._folder / SAMPLES / f".step-{step:08d}.part"
+        if not self._world.from_leader(self._world.leads and self._begun(part, step)):
+            return
+        for number in range(self._world.data_rank, len(self._ids), self._world.data_size):
+            self._make_one(_alone(engine), number, part, step)
+        # Those who are done ask until all are: nobody waits in one operation for longer than a step of the sampler.
+        while self._world.any_says(False):
+            pass
+        if self._world.leads:
+            try:
+                self._finish(part, step)
+            except OSError as error:
+                self._warn(step, error)
+
+    def _begun(self, part: Path, step: int) -> bool:
         try:
-            samples = self._made(_alone(engine), step)
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+        except OSError as error:
+            self._warn(step, error)
+            return False
+        return True
+
+    def _make_one(self, model: VelocityModel, number: int, part: Path, step: int) -> None:
+        try:
+            clip = self._clip(model, self._ids[number], number)
+            small = clip.frames is not None and clip.frames.shape[1] < _SMALL_PX
+            clip.write(part / self._file(number), upscale=4 if small else 1)
         # Codecs, drivers and disks fail in ways of their own.
         except Exception as error:
-            line = " ".join(str(error).split()) or type(error).__name__
-            self._log(f"warning: no samples at step {step}: {line}")
-            record_event(self._folder, "warning", step, text=f"no samples: {line}")
-            return
-        record_event(self._folder, "samples", step, files=[sample.file for sample in samples])
-        self._log(f"samples of step {step}: {self._place(step)}")
+            self._warn(step, error)
 
-    def _place(self, step: int) -> Path:
-        return self._folder / SAMPLES / f"step-{step:08d}"
+    def _finish(self, part: Path, step: int) -> None:
+        """Put the clips that there are into their place, with a list."""
+        seed = self._sampling.generation.seed
+        samples = [
+            Sample(self._file(number), self._shards.read([clip], with_video=False).captions[0], clip, seed + number)
+            for number, clip in enumerate(self._ids)
+            if (part / self._file(number)).is_file()
+        ]
+        place = self._folder / SAMPLES / f"step-{step:08d}"
+        if samples:
+            with atomic_folder(place) as folder:
+                for sample in samples:
+                    (part / sample.file).replace(folder / sample.file)
+                write_json(folder / SAMPLES_FILE, [asdict(sample) for sample in samples])
+            record_event(self._folder, "samples", step, files=[sample.file for sample in samples])
+        shutil.rmtree(part)
+        missing = len(self._ids) - len(samples)
+        self._log(f"samples of step {step}: {place}" + (f"; {missing} could not be made" if missing else ""))
 
-    def _made(self, model: VelocityModel, step: int) -> list[Sample]:
-        made = [self._clip(model, clip, number) for number, clip in enumerate(self._ids)]
-        samples = []
-        with atomic_folder(self._place(step)) as part:
-            for number, (clip_id, clip) in enumerate(zip(self._ids, made, strict=True)):
-                file = f"{number}.mp4" if clip.frames is not None else f"{number}.wav"
-                small = clip.frames is not None and clip.frames.shape[1] < _SMALL_PX
-                clip.write(part / file, upscale=4 if small else 1)
-                samples.append(Sample(file, clip.prompt, clip_id, clip.seed))
-            write_json(part / SAMPLES_FILE, [asdict(sample) for sample in samples])
-        return samples
+    def _file(self, number: int) -> str:
+        return f"{number}.wav" if self._shards.entries[self._ids[number]].video_shape is None else f"{number}.mp4"
+
+    def _warn(self, step: int, error: Exception) -> None:
+        line = " ".join(str(error).split()) or type(error).__name__
+        self._log(f"warning: samples of step {step}: {line}")
+        record_event(self._folder, "warning", step, text=f"samples: {line}")
 
     def _clip(self, model: VelocityModel, clip_id: str, number: int) -> GeneratedClip:
         # Here, because they bring libraries along that only write media.
@@ -136,7 +172,7 @@ class SampleMaker:
         entry, latents = self._shards.entries[clip_id], self._shards.read([clip_id], with_video=False)
         speakers = None
         if latents.voice_SE is not None and latents.voice_slot_S is not None:
-            speakers = Speakers(latents.voice_SE.to(self._device), latents.voice_slot_S.to(self._device))
+            speakers = Speakers(latents.voice_SE.to(self._world.device), latents.voice_slot_S.to(self._world.device))
         generation = self._sampling.generation
         seed = generation.seed + number
         video_shape: VideoShape | None = None
@@ -146,12 +182,13 @@ class SampleMaker:
         length, audio_channels = entry.audio_shape
         video, audio = sample_latents(
             model,
-            latents.text_BND.to(self._device),
+            latents.text_BND.to(self._world.device),
             video_shape,
             (length, audio_channels),
             replace(generation, mode="corrected"),
             [seed],
             speakers=speakers,
+            on_step=self._still_at_it,
         )
         video_codec, audio_codec = self._loaded()
         assert audio is not None
@@ -160,12 +197,15 @@ class SampleMaker:
         rate = audio_codec.output_sample_rate_hz
         return GeneratedClip(latents.captions[0], seed, frames, _FRAMES_PER_S, samples, rate)
 
+    def _still_at_it(self, _done: int, _of: int) -> None:
+        self._world.any_says(True)
+
     def _loaded(self) -> tuple[VideoCodec, AudioCodec]:
         if self._codecs is None:
             sampling = self._sampling
             self._codecs = (
-                load_video_codec(sampling.codec, sampling.video_weights or None),
-                load_audio_codec(sampling.codec, sampling.audio_weights or None),
+                placed(load_video_codec(sampling.codec, sampling.video_weights or None), self._world.device),
+                placed(load_audio_codec(sampling.codec, sampling.audio_weights or None), self._world.device),
             )
         return self._codecs
 

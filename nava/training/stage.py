@@ -16,6 +16,7 @@ from nava.config.diffusion import DiffusionConfig
 from nava.config.loader import LoaderConfig
 from nava.config.model import ModelConfig
 from nava.config.training import TrainingConfig
+from nava.data.loader.epoch import BatchLimit
 from nava.data.loader.loader import LatentLoader
 from nava.data.loader.ranks import require_one_task_at_a_time
 from nava.data.loader.sampler import MicroBatchSampler
@@ -23,6 +24,7 @@ from nava.data.shards import LatentSource
 from nava.model.architecture import build_model
 from nava.model.backbone import NavaTransformer
 from nava.model.compilation import compile_model
+from nava.model.keys import config_of
 from nava.model.recomputation import recompute_blocks
 from nava.model.sequence_parallel import SequenceParallel
 from nava.runtime.errors import InputError
@@ -38,10 +40,11 @@ from nava.training.run_folder import CHECKPOINTS, RESULT_FOLDER, read_events, re
 from nava.training.samples import SampleMaker, Sampling, check_sampling
 from nava.training.sharded_state import AVERAGE, WEIGHT, reader_of
 from nava.training.speed import Speed
-from nava.training.start import start_weights
+from nava.training.start import require_same_model, start_weights
 from nava.training.state_file import StateFiles
 from nava.training.trainer import StageTrainer
 from nava.training.validation import (
+    BATCH,
     stage_objective,
     synchrony_losses,
     validated_tasks,
@@ -246,6 +249,7 @@ def _start(job: StageJob, model: NavaTransformer) -> dict[str, Tensor] | None:
         raise InputError(
             f"stage {job.stage} goes on from stage {job.stage - 1}; {job.previous} is of stage {before.stage}"
         )
+    require_same_model(config_of(None, job.previous / MODEL_CONFIG_FILE), job.model, str(job.previous))
     average = load_file(job.previous / MODEL_FILE)
     if job.training.lora.rank:
         # What stays frozen is the model that the stage before gave away.
@@ -273,18 +277,16 @@ class _Stage:
         self._maker: SampleMaker | None = None
         if job.sampling is not None:
             ids = self._clips.ids["av"] or self._clips.ids["audio"]
-            self._maker = SampleMaker(job.sampling, job.shards, ids, job.workdir, world.device, log)
+            self._maker = SampleMaker(job.sampling, job.shards, ids, job.workdir, world, log)
 
     def samples(self, step: int) -> None:
-        """Clips of the averaged weights, made by the first process while the others wait."""
+        """Clips of the averaged weights; all processes together."""
         if self._maker is None:
             return
         with self._engine.state.averaged():
-            if self._world.leads:
-                self._engine.model.eval()
-                self._maker.make(self._engine, step)
-                self._engine.model.train()
-            self._world.barrier()
+            self._engine.model.eval()
+            self._maker.make(self._engine, step)
+            self._engine.model.train()
 
     def first_validation(self) -> dict[str, Any]:
         """Validation before the stage, computed once however often the stage is resumed."""
@@ -301,16 +303,20 @@ class _Stage:
     def validation(self, synchrony: bool = False) -> dict[str, Any]:
         """Losses on held-out clips, and the stage's own mixture of them."""
         job, sigmas = self._job, self._job.training.validation_sigmas
+        # What fits while training fits here.
+        limit = BatchLimit(min(BATCH.clips, job.training.micro_batch_size), job.loader.max_tokens)
         with self._engine.state.averaged():
             model = self._engine.model
             model.eval()
             tasks = validated_tasks(job.training)
-            losses = validation_losses(model, job.shards, self._clips, tasks, sigmas, self._world)
+            losses = validation_losses(model, job.shards, self._clips, tasks, sigmas, self._world, limit)
             total = stage_objective(losses, job.training.stages()[job.stage - 1], job.diffusion)
             self._log(f"stage {job.stage}: validation loss {total:.4f}")
             result: dict[str, Any] = {"total": total, "tasks": losses}
-            if synchrony and len(self._clips.ids["av"]) > 1:
-                result["synchrony"] = synchrony_losses(model, job.shards, self._clips.ids["av"], sigmas, self._world)
+            if synchrony and (
+                gaps := synchrony_losses(model, job.shards, self._clips.ids["av"], sigmas, self._world, limit)
+            ):
+                result["synchrony"] = gaps
             model.train()
         return result
 

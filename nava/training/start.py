@@ -32,7 +32,7 @@ def start_weights(place: Path, model: NavaTransformer, config: ModelConfig) -> N
     """
     weights, described = weights_of(place)
     if described is not None:
-        _require_same(config_of(None, described), config, place)
+        require_same_model(config_of(None, described), config, f"--init {place}")
     load_weights(model, weights, dtype=next(model.parameters()).dtype)
 
 
@@ -72,13 +72,23 @@ def init_sha256(place: Path) -> str:
     return sha256_json([sha256_file(file) for file in files])
 
 
-def _require_same(found: ModelConfig, wanted: ModelConfig, place: Path) -> None:
+def require_same_model(found: ModelConfig, wanted: ModelConfig, where: str) -> None:
+    """Refuse weights of another architecture, also where the shapes of the weights would not tell.
+
+    Args:
+        found: of the weights.
+        wanted: the recipe's.
+        where: the weights are, for the message.
+
+    Raises:
+        InputError: names the first setting that differs.
+    """
     theirs, ours = asdict(found), asdict(wanted)
     for name, value in theirs.items():
         # How a new model would be initialised does not matter to one that has weights.
         if name not in ("zero_init_heads", "temporal_bias") and _plain(value) != _plain(ours[name]):
             raise InputError(
-                f"--init {place}: its model has {name} {value}, the recipe's has {ours[name]}; set model.{name}={value}"
+                f"{where}: its model has {name} {value}, the recipe's has {ours[name]}; set model.{name}={value}"
             )
 
 

@@ -1,7 +1,7 @@
 """Losses on held-out clips with fixed noise at fixed noise levels: figures that stages and runs can be compared by.
 
-The noise of a clip is derived from its id, so neither the order of clips nor the batch size matters. Errors are plain
-mean squared errors of the velocity, without time weights.
+The noise of a clip is derived from its id, so neither the order of clips nor the batch size matters. Clips of one size
+share a batch. Errors are plain mean squared errors of the velocity, without time weights.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nava.config.diffusion import DiffusionConfig
 from nava.config.training import StageConfig, TrainingConfig
+from nava.data.loader.epoch import BatchLimit
 from nava.data.loader.pools import clip_pools, pool_name
 from nava.data.loader.tasks import PAIRED_TASKS, Task
 from nava.data.shards import LatentBatch, LatentSource
@@ -22,7 +23,7 @@ from nava.runtime.seeding import generator_for
 from nava.training.objective import noised
 from nava.training.world import World
 
-BATCH = 16
+BATCH = BatchLimit(clips=16)
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def clip_losses(
     task: Task = Task.T2AV,
     sound_of: Sequence[str] | None = None,
     world: World | None = None,
+    limit: BatchLimit = BATCH,
 ) -> ClipLosses:
     """The error of each clip at one noise level, with its own text.
 
@@ -94,31 +96,65 @@ def clip_losses(
         ids: the clips.
         sigma: noise level in (0, 1).
         task: what is given and made. A first frame that is given does not count; voices are given by `tia2av` alone.
-        sound_of: for each clip, the clip whose audio it is given instead of its own (with the noise of its own).
+        sound_of: for each clip, the one of its size whose audio it is given instead of its own (with the noise of its
+            own): see `next_of_its_size`.
         world: who shares the work.
+        limit: how many clips share a batch.
     """
     world = world or World()
-    starts = list(range(0, len(ids), BATCH))
     with_video = task.modality == "av"
+    batches = _batches(shards, ids, with_video, limit)
+    largest = max(map(len, batches))
     found: list[Tensor] = []
-    for first in range(0, len(starts), world.data_size):
+    for first in range(0, len(batches), world.data_size):
         # In the last round some may have nothing to do; they repeat a batch, since forward passes are taken together.
-        start = starts[min(first + world.data_rank, len(starts) - 1)]
-        chunk = slice(start, start + BATCH)
-        latents = shards.read(list(ids[chunk]), with_video=with_video)
-        sounds = latents if sound_of is None else shards.read(list(sound_of[chunk]), with_video=False)
-        losses_B2 = torch.full((BATCH, 2), float("nan"))
+        places = batches[min(first + world.data_rank, len(batches) - 1)]
+        latents = shards.read([ids[place] for place in places], with_video=with_video)
+        sounds = latents
+        if sound_of is not None:
+            sounds = shards.read([sound_of[place] for place in places], with_video=False)
+        losses_B2 = torch.full((largest, 2), float("nan"))
         losses = _losses(model, latents, sounds.audio_BLC, sigma, task, world.device)
         for column, losses_B in enumerate((losses.video, losses.audio)):
             if losses_B is not None:
                 losses_B2[: len(losses_B), column] = losses_B
-        found.append(world.gathered(losses_B2).flatten(0, 1))
-    # Only the last batch is not full, and what comes after it is cut off.
-    losses_N2 = torch.cat(found)[: len(ids)]
+        found.append(world.gathered(losses_B2))
+    losses_N2 = torch.empty(len(ids), 2)
+    # What was repeated comes after the last batch.
+    for places, losses_B2 in zip(batches, torch.cat(found), strict=False):
+        losses_N2[places] = losses_B2[: len(places)]
     return ClipLosses(
         losses_N2[:, 0] if with_video else None,
         losses_N2[:, 1] if task.makes_audio else None,
     )
+
+
+def _batches(shards: LatentSource, ids: Sequence[str], with_video: bool, limit: BatchLimit) -> list[list[int]]:
+    """Places of clips that one pass takes: of one size, and no more than training takes at once."""
+    found: list[list[int]] = []
+    for places in _by_size(shards, ids, with_video).values():
+        tokens = shards.entries[ids[places[0]]].seq_len
+        at_once = max(1, min(BATCH.clips, limit.tokens // tokens)) if limit.tokens else limit.clips
+        found += [places[start : start + at_once] for start in range(0, len(places), at_once)]
+    return found
+
+
+def _by_size(shards: LatentSource, ids: Sequence[str], with_video: bool) -> dict[Any, list[int]]:
+    """Places of the clips of each size, in the order of the clips."""
+    found: dict[Any, list[int]] = {}
+    for place, clip in enumerate(ids):
+        entry = shards.entries[clip]
+        found.setdefault((entry.video_shape if with_video else None, entry.audio_shape), []).append(place)
+    return found
+
+
+def next_of_its_size(shards: LatentSource, ids: Sequence[str]) -> dict[str, str]:
+    """For each clip the one after it among those of its size; one that is alone of its size has none."""
+    found: dict[str, str] = {}
+    for places in _by_size(shards, ids, with_video=True).values():
+        if len(places) > 1:
+            found |= {ids[place]: ids[after] for place, after in zip(places, [*places[1:], places[0]], strict=True)}
+    return found
 
 
 def _losses(
@@ -163,6 +199,7 @@ def validation_losses(
     tasks: Sequence[Task],
     sigmas: Sequence[float],
     world: World | None = None,
+    limit: BatchLimit = BATCH,
 ) -> dict[str, Any]:
     """Mean errors by task and modality, as `t2av_video`, and by noise level.
 
@@ -173,7 +210,7 @@ def validation_losses(
     for task in tasks:
         ids = clips.ids[pool_name(task)]
         for sigma in sigmas if ids else ():
-            losses = clip_losses(model, shards, ids, sigma=sigma, task=task, world=world)
+            losses = clip_losses(model, shards, ids, sigma=sigma, task=task, world=world, limit=limit)
             for modality, losses_N in losses.by_modality().items():
                 found.setdefault(f"{task}_{modality}", {})[f"{sigma:g}"] = _mean(losses_N)
     return {name: {"by_sigma": by_sigma, "mean": fmean(by_sigma.values())} for name, by_sigma in found.items()}
@@ -204,29 +241,33 @@ def synchrony_losses(
     ids: Sequence[str],
     sigmas: Sequence[float],
     world: World | None = None,
+    limit: BatchLimit = BATCH,
 ) -> dict[str, dict[str, float]]:
     """Does hearing the right sound help to predict the picture? A test of synchrony without sampling.
 
-    The other sound is that of the clip whose caption comes next: mostly one of the same kind with other event times.
+    The other sound is that of the clip of its size whose caption comes next: mostly one of the same kind with other
+    event times.
 
     Args:
         model: a NavaTransformer.
         shards: the latents.
-        ids: audio-video clips, at least two.
+        ids: audio-video clips; those alone of their size are left out, as `clips` tells.
         sigmas: noise levels.
         world: who shares the work.
+        limit: how many clips share a batch.
 
     Returns:
         By noise level: the video error with the clip's own audio (`own`), with another clip's (`other`),
-        their difference `gap` = other - own, and its standard error over clips.
+        their difference `gap` = other - own, its standard error over clips, and how many these are. Empty if no two
+        clips are of one size.
     """
     caption = {clip: shards.read([clip]).captions[0] for clip in ids}
-    ids = sorted(ids, key=lambda clip: (caption[clip], clip))
-    others = [*ids[1:], ids[0]]
+    pairs = next_of_its_size(shards, sorted(ids, key=lambda clip: (caption[clip], clip)))
+    ids, others = list(pairs), list(pairs.values())
     result = {}
-    for sigma in sigmas:
-        own = clip_losses(model, shards, ids, sigma=sigma, world=world).video
-        other = clip_losses(model, shards, ids, sigma=sigma, sound_of=others, world=world).video
+    for sigma in sigmas if ids else ():
+        own = clip_losses(model, shards, ids, sigma=sigma, world=world, limit=limit).video
+        other = clip_losses(model, shards, ids, sigma=sigma, sound_of=others, world=world, limit=limit).video
         assert own is not None
         assert other is not None
         gap = (other - own).double()

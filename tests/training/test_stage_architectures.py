@@ -59,6 +59,15 @@ def test_deepspeed_trains_a_tower_as_the_plain_engine_does(tmp_path: Path) -> No
         torch.testing.assert_close(value, weights[1][name], rtol=1e-4, atol=1e-6)
 
 
-def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
+def test_the_stage_before_must_be_of_the_same_model_even_if_its_weights_would_fit(tmp_path: Path) -> None:
+    job = job_of(tmp_path / "before", "align_then_fuse", steps=1)
+    after = replace(job, stage=3, previous=run_stage(job), workdir=tmp_path / "after")
+    with pytest.raises(
+        InputError, match=r"result: its model has num_heads 2, the recipe's has 4; set model\.num_heads=2"
+    ):
+        run_stage(replace(after, model=replace(job.model, num_heads=4)))
+
+
+def test_an_architecture_that_there_is_not_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model\.architecture is 'unet'"):
         run_stage(job_of(tmp_path, "unet"))

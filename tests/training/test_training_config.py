@@ -33,6 +33,10 @@ def test_it_goes_through_omegaconf_unchanged() -> None:
         ({"micro_batches_per_step": -1}, "training.micro_batches_per_step"),
         ({"checkpoint_every_steps": 0}, "training.checkpoint_every_steps"),
         ({"keep_checkpoints": 0}, "training.keep_checkpoints"),
+        (
+            {"keep_best_checkpoints": 1, "validate_every_steps": 7, "checkpoint_every_steps": 150},
+            "training.validate_every_steps is 7; it must be a multiple or a divisor of checkpoint_every_steps (150)",
+        ),
         ({"learning_rate": 0.0}, "training.learning_rate is 0.0; it must be above 0"),
         ({"learning_rate": float("nan")}, "training.learning_rate is nan"),
         ({"gradient_clip": -1.0}, "training.gradient_clip"),

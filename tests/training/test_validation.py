@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from nava.artifacts.latent_shard import LatentEntry
 from nava.config.diffusion import DiffusionConfig
 from nava.config.training import TaskRatio
+from nava.data.loader.epoch import BatchLimit
 from nava.data.loader.tasks import Task
 from nava.data.shards import LatentBatch, select_entries
 from nava.model.backbone import NavaTransformer
 from nava.training import validation
 from nava.training.validation import (
     clip_losses,
+    next_of_its_size,
     stage_objective,
     synchrony_losses,
     validated_tasks,
@@ -106,15 +108,49 @@ def test_an_error_is_that_of_the_velocity() -> None:
     assert float(losses.video[0]) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_neither_order_nor_batch_size_nor_company_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_order_nor_batch_size_nor_company_matters() -> None:
     model, ids = tiny_model(), SHARDS.ids("heldout", "av")
     together = clip_losses(model, SHARDS, ids, sigma=0.5)
     backwards = clip_losses(model, SHARDS, ids[::-1], sigma=0.5)
     assert torch.allclose(together.video, backwards.video.flip(0), rtol=1e-5)
-    monkeypatch.setattr(validation, "BATCH", 2)
-    in_pairs = clip_losses(model, SHARDS, ids, sigma=0.5)
+    in_pairs = clip_losses(model, SHARDS, ids, sigma=0.5, limit=BatchLimit(2))
     assert torch.allclose(together.video, in_pairs.video, rtol=1e-5)
     assert torch.allclose(together.audio, in_pairs.audio, rtol=1e-5)
+
+
+def test_clips_of_several_sizes_are_taken_size_by_size_and_no_more_at_once_than_training_takes() -> None:
+    shards = LatentsInMemory(paired=5, audio_only=0, held_out=5, wide=5)
+    ids = [f"{letter}{number:03d}" for number in range(5) for letter in "pw"]
+    seen: list[tuple[int, ...]] = []
+
+    class Counter(nn.Module):
+        def forward(self, video: Tensor, audio: Tensor, timestep: Tensor, text: Tensor) -> tuple:
+            seen.append((len(video), video.shape[-1], audio.shape[1]))
+            return torch.zeros_like(video), torch.zeros_like(audio)
+
+    mixed = clip_losses(Counter(), shards, ids, sigma=0.5, limit=BatchLimit(3))
+    assert seen == [(3, 4, 12), (2, 4, 12), (3, 6, 16), (2, 6, 16)]
+    alone = [clip_losses(Zeros(), shards, [clip], sigma=0.5) for clip in ids]
+    assert mixed.video.tolist() == pytest.approx([float(losses.video) for losses in alone])
+    assert mixed.audio.tolist() == pytest.approx([float(losses.audio) for losses in alone])
+    seen.clear()
+    narrow, wide = (shards.entries[clip].seq_len for clip in ("p000", "w000"))
+    assert wide <= 2 * narrow < 2 * wide
+    clip_losses(Counter(), shards, ids, sigma=0.5, limit=BatchLimit(3, tokens=2 * narrow))
+    assert [(count, width) for count, width, _ in seen] == [(2, 4), (2, 4), (1, 4)] + [(1, 6)] * 5
+
+
+def test_sounds_are_exchanged_among_clips_of_one_size() -> None:
+    shards = LatentsInMemory(paired=3, audio_only=0, held_out=3, wide=2)
+    assert next_of_its_size(shards, ["p002", "w000", "p000", "p001"]) == {
+        "p002": "p000",
+        "p000": "p001",
+        "p001": "p002",
+    }
+    found = synchrony_losses(tiny_model(), shards, shards.ids("heldout", "av"), [0.5])
+    assert found["0.5"]["clips"] == 5
+    alone = synchrony_losses(tiny_model(), shards, ["p000", "w000"], [0.5])
+    assert alone == {}
 
 
 def test_tasks_and_noise_levels_are_reported_one_by_one() -> None:
