@@ -86,6 +86,9 @@ class TrainingConfig:
     stage2: StageConfig = field(default_factory=_stage2)
     stage3: StageConfig = field(default_factory=_stage3)
 
+    # The stage that this recipe begins with. Above 1 it begins from weights that are given (`--init`).
+    first_stage: int = field(default=1, metadata=NOT_IDENTITY)
+
     # `deepspeed`, or `plain`: the same arithmetic in a loop without it, to compare with.
     engine: str = "deepspeed"
     # What is sharded over processes: 1 the optimizer's state, 2 the gradients as well, 3 the parameters as well.
@@ -147,6 +150,8 @@ class TrainingConfig:
         """
         for number, stage in enumerate(self.stages(), start=1):
             _check_stage(f"training.stage{number}", stage)
+        allowed = 1 <= self.first_stage <= len(self.stages())
+        require(allowed, "training.first_stage", self.first_stage, f"from 1 to {len(self.stages())}")
         require_one_of(self, "training", "engine", ENGINES)
         require_one_of(self, "training", "precision", PRECISIONS)
         require(self.zero_stage in ZERO_STAGES, "training.zero_stage", self.zero_stage, "0, 1, 2 or 3")

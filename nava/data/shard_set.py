@@ -37,9 +37,9 @@ def _names_below(address: str, prefix: str) -> list[str]:
     """Files below a folder of a bucket, as paths that begin with ``prefix``."""
     from fsspec.core import url_to_fs
 
-    filesystem, root = url_to_fs(address)
-    filesystem.invalidate_cache()
     try:
+        filesystem, root = url_to_fs(address)
+        filesystem.invalidate_cache()
         found = filesystem.find(root)
     except Exception as error:  # each store has exceptions of its own
         raise InputError(f"{address} cannot be listed: {error}") from error

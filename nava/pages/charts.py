@@ -19,6 +19,8 @@ Tone = Literal["video", "audio", "model", "neutral", "good", "bad", "warn"]
 Point = tuple[float, float]
 _DRAWN_POINTS = 320
 _NESTED = 1000
+# Beyond these, ticks are written with exponents.
+_SMALL_STEP, _LARGE_TICK = 1e-8, 1e9
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,15 @@ def thin(points: Sequence[Point], limit: int = _DRAWN_POINTS) -> list[Point]:
 def nice_scale(low: float, high: float, ticks: int = 5, pad: bool = True) -> Scale:
     """A scale whose ticks are round numbers. With `pad` it ends on ticks outside `low`..`high`, else exactly there."""
     if high - low < 1e-12 * max(1.0, abs(low)):
-        low, high = low - 0.5, high + 0.5
-    rough = (high - low) / max(1, ticks - 1)
-    magnitude = 10 ** math.floor(math.log10(rough))
+        around = max(0.5, 1e-3 * abs(low))
+        low, high = low - around, high + around
+    # Divided first: of two ends near the largest number the difference is not one.
+    rough = high / max(1, ticks - 1) - low / max(1, ticks - 1)
+    exponent = math.floor(math.log10(rough))
+    magnitude = 10.0**exponent
     step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    values = [round(index * step, 12) for index in range(first, last + 1)]
+    values = [round(index * step, max(12, 3 - exponent)) for index in range(first, last + 1)]
     if pad:
         return Scale(values[0], values[-1], tuple(values))
     return Scale(low, high, tuple(value for value in values if low <= value <= high))
@@ -89,6 +94,8 @@ def nice_scale(low: float, high: float, ticks: int = 5, pad: bool = True) -> Sca
 
 def _tick_text(value: float, ticks: Sequence[float]) -> str:
     step = min((b - a for a, b in pairwise(ticks)), default=1.0)
+    if step < _SMALL_STEP or max(map(abs, ticks)) >= _LARGE_TICK:
+        return f"{value:.3g}".replace("-", "\u2212", 1) if value < 0 else f"{value:.3g}"
     decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step < 1 else 0
     if round(step, decimals) != round(step, decimals + 1):
         decimals += 1

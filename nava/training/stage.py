@@ -209,6 +209,11 @@ def _neighbours(world: World) -> dist.ProcessGroup | None:
 
 def _micro_batches(job: StageJob, world: World, log: Callable[[str], None]) -> MicroBatches:
     require_fit(job.shards, job.model)
+    tags = set(job.training.stages()[job.stage - 1].curated_tags)
+    if tags and not any(tags & set(entry.tags) for entry in job.shards.select("train", "av")):
+        log(
+            f"warning: no training clip has a tag of training.stage{job.stage}.curated_tags ({', '.join(sorted(tags))})"
+        )
     sampler = MicroBatchSampler(job.shards, job.training, job.loader, job.stage, job.seed, job.model)
     widths = {entry.voice_width for entry in job.shards.entries.values() if entry.voice_slots}
     if widths and not job.model.speaker_dim:

@@ -31,7 +31,20 @@ def test_nice_scale_ends_on_round_ticks_around_the_values() -> None:
     assert scale.ticks[-1] == scale.high
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.0, 0.0), (5.0, 5.0), (-3.0, -3.0), (1e-9, 2e-9), (-1e6, 1e6), (0, 399)])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (0.0, 0.0),
+        (5.0, 5.0),
+        (-3.0, -3.0),
+        (1e-9, 2e-9),
+        (-1e6, 1e6),
+        (0, 399),
+        (1e25, 1e25),
+        (0.0, 4e-12),
+        (3.0, 1e300),
+    ],
+)
 def test_nice_scale_of_any_range_has_ticks_inside_and_contains_the_range(low: float, high: float) -> None:
     for pad in (True, False):
         scale = charts.nice_scale(low, high, pad=pad)
@@ -40,6 +53,14 @@ def test_nice_scale_of_any_range_has_ticks_inside_and_contains_the_range(low: fl
         assert scale.low < scale.high
         assert all(scale.low <= tick <= scale.high for tick in scale.ticks)
         assert 1 <= len(scale.ticks) <= 12
+
+
+@pytest.mark.parametrize("value", [1e25, 2e-12, 1e300, 3.0])
+def test_a_diverged_run_can_be_drawn(value: float) -> None:
+    svg = charts.line_chart([line("loss", [(0, value), (1, value), (2, 0.0)])], title="Loss", x_label="steps")
+    ticks = [element.text for element in parse(svg).iter() if element.get("text-anchor") == "end"]
+    assert len(ticks) == len(set(ticks)) > 3
+    assert max(len(text or "") for text in ticks) < 10
 
 
 def test_scale_percent_is_linear() -> None:

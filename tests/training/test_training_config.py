@@ -28,6 +28,7 @@ def test_it_goes_through_omegaconf_unchanged() -> None:
     [
         ({"engine": "fsdp"}, "training.engine is 'fsdp'; it must be deepspeed or plain"),
         ({"zero_stage": 4}, "training.zero_stage is 4; it must be 0, 1, 2 or 3"),
+        ({"first_stage": 4}, "training.first_stage is 4; it must be from 1 to 3"),
         ({"threads": 0}, "training.threads is 0; it must be at least 1"),
         ({"micro_batch_size": 0}, "training.micro_batch_size"),
         ({"micro_batches_per_step": -1}, "training.micro_batches_per_step"),

@@ -39,7 +39,8 @@ def _advice(settings: RunSettings) -> str:
     found = _combined(settings)
     if found is not None:
         return f"it would fit with {found}"
-    return "no setting makes it fit: take more or larger GPUs, shorter or smaller clips, or adapters (training.lora)"
+    further = "" if settings.training.lora.rank else ", or adapters (training.lora)"
+    return f"no setting makes it fit: take more or larger GPUs, shorter or smaller clips{further}"
 
 
 def _alternatives(settings: RunSettings) -> Iterator[tuple[str, RunSettings]]:

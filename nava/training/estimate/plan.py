@@ -101,7 +101,9 @@ def dry_run(config: Mapping[str, Any], recipe: str) -> DryRun:
         require_fit(settings, memory)
     except InputError as error:
         raise InputError(f"recipe '{recipe}' {error}") from error
-    stages = [_stage_plan(number, settings, parameters) for number in range(1, len(settings.training.stages()) + 1)]
+    training = settings.training
+    numbers = range(training.first_stage, len(training.stages()) + 1)
+    stages = [_stage_plan(number, settings, parameters) for number in numbers]
     return DryRun(recipe, settings, parameters, largest, memory, stages, compare(recipe, settings, parameters))
 
 

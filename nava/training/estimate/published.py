@@ -21,16 +21,18 @@ class Published:
     Attributes:
         gpu_hours: of all stages.
         gpus: that ran for so long.
+        gpu: which they were.
         source: where it is stated.
     """
 
     gpu_hours: float
     gpus: int
+    gpu: str
     source: str
 
 
 # By recipe.
-PUBLISHED = {"paper": Published(107_520, 160, "NAVA, arXiv 2605.30073: three stages")}
+PUBLISHED = {"paper": Published(107_520, 160, "H100", "NAVA, arXiv 2605.30073: three stages")}
 
 
 @dataclass(frozen=True)

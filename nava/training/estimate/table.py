@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nava.config.cluster import ClusterConfig
 from nava.pages.formats import format_bytes
 from nava.training.estimate.plan import DryRun
 from nava.training.estimate.published import Comparison
 from nava.training.estimate.workload import ClipShape, clip_shapes, mean_seconds
 
 _WIDTH = 46
+_DEFAULT = ClusterConfig()
 _FLOP_UNITS = (("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9))
 
 
@@ -30,7 +32,15 @@ def _heading(plan: DryRun) -> Iterator[str]:
     yield f"  {training.precision}, ZeRO {training.zero_stage}, activations {kept}, {_sharing(plan)}"
     small, large = min(shapes, key=_size), max(shapes, key=_size)
     sizes = f"{large}" if len(shapes) == 1 else f"{len(shapes)} shapes from {small} to {large}"
+    if cluster.gpu != _DEFAULT.gpu and (same := _unchanged(cluster)):
+        yield f"  {cluster.gpu}: {', '.join(same)} are as of an {_DEFAULT.gpu}; set what differs"
     yield f"  clips: {sizes}; mean {mean_seconds(plan.settings):.1f} s at {clip.fps} frames/s"
+
+
+def _unchanged(cluster: ClusterConfig) -> list[str]:
+    """Speeds and sizes of a GPU that are as the default one has them."""
+    names = ("gpu_memory_gib", "gpu_memory_gb_s", "peak_bf16_tflops", "peak_fp32_tflops", "intra_node_gb_s")
+    return [f"cluster.{name}" for name in names if getattr(cluster, name) == getattr(_DEFAULT, name)]
 
 
 def _sharing(plan: DryRun) -> str:
@@ -99,7 +109,7 @@ def _total(plan: DryRun) -> Iterator[str]:
 def _published(found: Comparison, plan: DryRun) -> Iterator[str]:
     published, cluster = found.published, plan.settings.cluster
     assumed, mfu = f"{cluster.assumed_mfu:.0%}", f"{found.implied_mfu:.1%}"
-    yield f"published: {published.gpu_hours:,.0f} GPU-hours on {published.gpus} {cluster.gpu} ({published.source})"
+    yield f"published: {published.gpu_hours:,.0f} GPU-hours on {published.gpus} {published.gpu} ({published.source})"
     yield f"the estimate is {found.ratio:.2f} of it. What would explain the difference, each alone:"
     yield f"  utilisation: {found.implied_hardware_utilisation:.1%} of the peak (MFU {mfu}), not {assumed}"
     if found.seconds_that_explain is not None:

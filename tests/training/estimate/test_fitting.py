@@ -54,6 +54,11 @@ def test_one_gpu_cannot_train_the_released_model() -> None:
     )
 
 
+def test_adapters_are_not_advised_to_who_has_them() -> None:
+    with pytest.raises(InputError, match=r"shorter or smaller clips$"):
+        dry_run(compose("lora", ["cluster.gpu_memory_gib=8"]).config, "lora")
+
+
 @pytest.mark.parametrize(
     "overrides",
     [

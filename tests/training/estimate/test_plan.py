@@ -74,6 +74,20 @@ def test_choices_that_change_the_reckoning_are_said() -> None:
     assert "adapters " in "\n".join(plan_lines(planned("lora")))
 
 
+def test_another_gpu_is_not_passed_off_as_the_published_one_nor_its_figures_as_known() -> None:
+    lines = plan_lines(planned("paper", "cluster.gpu=B200", "cluster.peak_bf16_tflops=2250"))
+    assert any(line.startswith("published: 107,520 GPU-hours on 160 H100 (") for line in lines)
+    (unknown,) = (line for line in lines if "set what differs" in line)
+    assert unknown.startswith("  B200: cluster.gpu_memory_gib, ")
+    assert "peak_bf16_tflops" not in unknown
+    assert not any("set what differs" in line for line in plan_lines(planned("paper")))
+
+
+def test_stages_that_a_recipe_does_not_have_are_not_planned() -> None:
+    assert [stage.number for stage in planned("finetune").stages] == [3]
+    assert [stage.number for stage in planned("demo", "training.first_stage=2").stages] == [2, 3]
+
+
 def test_a_cluster_of_the_published_size_has_none_left_to_encode() -> None:
     plan = planned("paper", "cluster.nodes=20", "training.micro_batches_per_step=480")
     assert "encoding media" not in "\n".join(plan_lines(plan))
