@@ -58,8 +58,8 @@ def test_nice_scale_of_any_range_has_ticks_inside_and_contains_the_range(low: fl
 @pytest.mark.parametrize("value", [1e25, 2e-12, 1e300, 3.0])
 def test_a_diverged_run_can_be_drawn(value: float) -> None:
     svg = charts.line_chart([line("loss", [(0, value), (1, value), (2, 0.0)])], title="Loss", x_label="steps")
-    ticks = [element.text for element in parse(svg).iter() if element.get("text-anchor") == "end"]
-    assert len(ticks) == len(set(ticks)) > 3
+    ticks = [element.text for element in parse(svg).iter() if element.get("x") == "-10"]
+    assert len(ticks) == len(set(ticks)) > 2
     assert max(len(text or "") for text in ticks) < 10
 
 
