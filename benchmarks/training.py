@@ -46,10 +46,11 @@ from nava.model.architecture import build_model  # noqa: E402
 from nava.training.engine import create_engine  # noqa: E402
 from nava.training.micro_batches import MicroBatches  # noqa: E402
 from nava.training.objective import Objective  # noqa: E402
+from nava.training.run_folder import read_rows  # noqa: E402
 from nava.training.schedule import ema_decay, learning_rate  # noqa: E402
 from nava.training.speed import Speed  # noqa: E402
 from nava.training.stage import prepare_model  # noqa: E402
-from nava.training.step_metrics import MetricsLog, read_metrics  # noqa: E402
+from nava.training.step_metrics import MetricsLog  # noqa: E402
 from nava.training.trainer import StageTrainer  # noqa: E402
 from nava.training.world import World, join_world  # noqa: E402
 
@@ -206,7 +207,7 @@ def measure(size: Size, folder: Path, zero_stage: int, steps: int, with_saves: b
     workdir.mkdir(exist_ok=True)
     engine = Engine(size, shards, config, workdir, world)
     found = turns(Plain(size, shards, config), engine, steps)
-    rows = read_metrics(engine.metrics_file)[2:]
+    rows = read_rows(engine.metrics_file)[2:]
     found["data_wait_share"] = round(sum(row["data_wait_s"] for row in rows) / sum(row["step_s"] for row in rows), 4)
     found["tokens_per_s"] = round(statistics.median(row["tokens_per_s"] for row in rows), 1)
     if with_saves:

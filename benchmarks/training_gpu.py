@@ -32,8 +32,8 @@ from nava.config.cluster import ClusterConfig  # noqa: E402
 from nava.config.model import ModelConfig, release_config  # noqa: E402
 from nava.data.shards import LatentShards  # noqa: E402
 from nava.training.estimate.parameters import count_parameters  # noqa: E402
+from nava.training.run_folder import read_rows  # noqa: E402
 from nava.training.speed import Speed  # noqa: E402
-from nava.training.step_metrics import read_metrics  # noqa: E402
 from nava.training.world import join_world  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "training_gpu.json"
@@ -81,7 +81,7 @@ def measure(case: Case, folder: Path) -> dict[str, Any]:
     engine = Engine(size, shards, config, workdir, join_world(config), speed)
     for _ in range(case.steps + 2):
         engine.step()
-    rows = read_metrics(engine.metrics_file)[2:]
+    rows = read_rows(engine.metrics_file)[2:]
     engine.trainer.checkpoints.close()
     engine.engine.close()
     names = ("step_s", "tokens_per_s", "tflops", "mfu", "gpu_memory_gib")

@@ -1,12 +1,12 @@
 """Files of a bucket, kept here: fetched once, and again when the bucket has another file at the same address."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nava.runtime.errors import InputError
+from nava.artifacts.store_faults import may_pass, patiently, store_errors
+from nava.runtime.errors import UnavailableError
 from nava.runtime.storage import atomic_file, read_json, write_json
 
 # What fsspec's file systems call that which changes with a file's content, surest first.
@@ -50,13 +50,14 @@ class BucketFile:
         """The file under its own name in a folder, fetched unless what is there came from this very version.
 
         Raises:
-            InputError: it cannot be read, or did not come whole.
+            UnavailableError: the store does not answer, or it did not come whole, several times.
+            InputError: it cannot be read.
         """
         target = folder / self.address.rpartition("/")[2]
         source = target.with_name(f"{target.name}.source.json")
         if not (self.version and target.is_file() and _recorded(source) == self._record(target)):
             with atomic_file(target) as part:
-                self._copy(part)
+                patiently(lambda: self._copy(part))
             write_json(source, self._record(target))
         return target.absolute()
 
@@ -70,11 +71,22 @@ class BucketFile:
             while block := source.read(_BLOCK_BYTES):
                 copy.write(block)
         if self.size is not None and part.stat().st_size != self.size:
-            raise InputError(f"{self.address} came with {part.stat().st_size} of its {self.size} bytes: try again")
+            raise UnavailableError(
+                f"{self.address} came with {part.stat().st_size} of its {self.size} bytes: try again"
+            )
 
 
 def bucket_file(address: str) -> BucketFile | None:
-    """The file at an address; None if there is none. InputError if the store cannot be asked."""
+    """The file at an address; None if there is none.
+
+    Raises:
+        UnavailableError: the store does not answer, several times.
+        InputError: it cannot be asked.
+    """
+    return patiently(lambda: _bucket_file(address))
+
+
+def _bucket_file(address: str) -> BucketFile | None:
     with store_errors(address):
         from fsspec.core import url_to_fs
 
@@ -83,7 +95,10 @@ def bucket_file(address: str) -> BucketFile | None:
         filesystem.invalidate_cache()
         try:
             info = filesystem.info(path)
-        except _NOT_THERE:
+        except _NOT_THERE as error:
+            # Over HTTP, fsspec says so of whatever went wrong.
+            if may_pass(error):
+                raise
             return None
     if info.get("type", "file") != "file":
         return None
@@ -116,15 +131,3 @@ def _recorded(source: Path) -> Any:
         return read_json(source)
     except (OSError, ValueError):
         return None
-
-
-@contextmanager
-def store_errors(address: str) -> Iterator[None]:
-    """Whatever a store raises becomes an InputError of one line."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # each store has exceptions of its own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
-        raise InputError(f"{address} cannot be read: {reason}") from error

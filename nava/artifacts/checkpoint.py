@@ -6,8 +6,7 @@ flushed to disk, then the manifest, then the folder gets its name. A reader take
 
 import os
 import shutil
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +22,7 @@ Place = TypeVar("Place", Path, str)
 _CHECKSUM = "checksum"
 _PREFIX = "step-"
 _PART_PREFIX = ".part-"
+_REJECTED_PREFIX = ".rejected-"
 
 
 @dataclass(frozen=True)
@@ -59,29 +59,6 @@ class CheckpointManifest:
 
 class CheckpointDamagedError(NavaError):
     """A checkpoint that must not be used, and why."""
-
-
-def save_checkpoint(
-    root: Path, manifest: CheckpointManifest, write: Callable[[Path], None], keep_last: int = 2
-) -> Path:
-    """Write a checkpoint under `root` so that it is there whole or not at all, then drop all but the newest.
-
-    Args:
-        root: folder of the stage's checkpoints.
-        manifest: where training stands; `files` is filled in here.
-        write: writes the files into the folder it is given.
-        keep_last: how many checkpoints stay, at least 1.
-    """
-    part = root / f"{_PART_PREFIX}{uuid.uuid4().hex[:8]}"
-    part.mkdir(parents=True)
-    try:
-        write(part)
-        seal(part, manifest)
-        target = publish(part, manifest)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    prune(root, keep_last)
-    return target
 
 
 def part_of(root: Path, step: int) -> Path:
@@ -157,25 +134,6 @@ def seal(
     return sealed
 
 
-def latest_complete(root: Path, config_hash: str, warn: Callable[[str], None]) -> Path | None:
-    """The newest checkpoint under `root` whose every file has the recorded hash, or None.
-
-    A damaged one, or one of another configuration, is named through `warn` and the one before is tried. Parts of saves
-    that were killed are removed.
-    """
-    remove_parts(root)
-    for folder in complete_folders(root):
-        try:
-            found = verify(folder)
-            if found.config_hash != config_hash:
-                raise CheckpointDamagedError("it was made with another configuration")
-        except CheckpointDamagedError as reason:
-            warn(f"checkpoint {folder.name} is not used: {reason}; trying the one before")
-            continue
-        return folder
-    return None
-
-
 def remove_parts(root: Path) -> None:
     """Remove what saves that were killed left behind."""
     for part in root.glob(f"{_PART_PREFIX}*"):
@@ -211,8 +169,16 @@ def _verify_file(path: Path, name: str, record: FileRecord) -> None:
 
 
 def reject(folder: Path) -> None:
-    """Put a checkpoint that must not be used aside: it neither counts as the newest nor is taken for a result."""
-    folder.rename(folder.with_name(f".rejected-{folder.name}-{uuid.uuid4().hex[:8]}"))
+    """Put a checkpoint that must not be used aside: it neither counts as the newest nor is taken for a result.
+
+    Of all that were, that of the latest step stays to be looked into: several of a large model would fill a disk.
+    """
+    target = folder.with_name(f"{_REJECTED_PREFIX}{folder.name}")
+    if target.exists():
+        shutil.rmtree(target)
+    folder.rename(target)
+    for older in sorted(folder.parent.glob(f"{_REJECTED_PREFIX}*"))[:-1]:
+        shutil.rmtree(older)
 
 
 def read_manifest(folder: Path) -> CheckpointManifest:

@@ -131,8 +131,8 @@ class LaunchConfig:
     nodes: int = field(default=1, metadata=NOT_IDENTITY)
     # One GPU each where there are GPUs.
     processes_per_node: int = field(default=1, metadata=NOT_IDENTITY)
-    # host:port of the first machine when several machines each run the command for themselves. Empty: all nodes are
-    # on this machine, an agent each.
+    # host:port of the first machine when several machines each run the command for themselves, in one folder that all
+    # of them have at the same path. Empty: all nodes are on this machine, an agent each.
     rendezvous: str = field(default="", metadata=NOT_IDENTITY)
     # How long nodes wait for each other at the start.
     rendezvous_timeout_s: int = field(default=1800, metadata=NOT_IDENTITY)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from nava.console.adapter_command import adapter
 from nava.console.train_plan_command import plan
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -15,10 +16,11 @@ _ANY = click.Path(path_type=Path)
 
 @click.group()
 def train() -> None:
-    """Train a stage on latent shards: plan, run, status, export."""
+    """Train a stage on latent shards: plan, run, status, export, adapter."""
 
 
 train.add_command(plan)
+train.add_command(adapter)
 
 
 @train.command("run")
@@ -52,7 +54,8 @@ def run_command(
     moving the learning-rate schedule, so that 10 steps and then 20 are the same as 20; to squeeze or stretch the
     schedule set training.stageN.steps. Writes OUT/metrics.jsonl (a row per step), OUT/result, OUT/training.html.
 
-    Exit codes: 0 done, 1 failed or told to stop, 2 wrong input or setting, 130 interrupted (Ctrl-C).
+    Exit codes: 0 done, 1 failed, 2 wrong input or setting, 4 the training diverged, 130 interrupted (Ctrl-C), 143 told
+    to stop (SIGTERM).
     """
     from nava.console.train_run import TrainRequest, run_training
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from nava.runtime.errors import EXIT_FAILED, EXIT_INTERRUPTED, InputError, NavaError
+from nava.training.run_folder import JOB_FILE
 
 if TYPE_CHECKING:
     from nava.config.launch import LaunchConfig
@@ -50,20 +51,32 @@ def run_training(request: TrainRequest, say: Say) -> None:
         InputError: something asked for cannot be, or the folder holds another run.
         NavaError: training failed or was told to stop; the run's state file says the same.
     """
-    from nava.training.run_folder import JOB_FILE
-
     job, launch = prepared_job(request)
     folder = Path(job.workdir)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone_in(folder):
+    _make(folder, job)
+    with _place_in(folder, launch) as machine:
+        say(_opening(job, launch, machine))
+        if machine:
+            # Another machine came first: it looks after the folder, and writes what the processes of all are told.
+            _train(job, launch, say, machine)
+            return
         _require_same_run(folder, job)
         job.write(folder / JOB_FILE)
         _write_records(folder, job)
-        say(_opening(job, launch, folder))
         try:
             _train(job, launch, say)
         finally:
             _finish(folder, job, say)
+
+
+def _make(folder: Path, job: TrainingJob) -> None:
+    from nava.console.output_paths import require_writable
+    from nava.data.shard_set import is_remote
+
+    require_writable(folder / JOB_FILE)
+    if not is_remote(job.shards) and folder.is_relative_to(job.shards):
+        raise InputError(f"--out {folder} lies in the latent shards of --data; give the run a folder of its own")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def prepared_job(request: TrainRequest) -> tuple[TrainingJob, LaunchConfig]:
@@ -73,9 +86,7 @@ def prepared_job(request: TrainRequest) -> tuple[TrainingJob, LaunchConfig]:
         InputError: see `run_training`.
     """
     from nava.config.composition import compose
-    from nava.config.launch import LaunchConfig
-    from nava.runtime.step import typed_section
-    from nava.training.job_file import SECTIONS, TrainingJob
+    from nava.training.job_launch import recipe_job
 
     overrides = list(request.overrides)
     if request.nproc is not None:
@@ -83,20 +94,17 @@ def prepared_job(request: TrainRequest) -> tuple[TrainingJob, LaunchConfig]:
     resolved = compose(request.recipe, overrides)
     previous, init, start_hash = _start(request)
     location, shards_hash = _shards(request.data, resolved.config)
-    job = TrainingJob(
-        recipe=request.recipe,
+    return recipe_job(
+        request.recipe,
+        resolved,
         stage=request.stage,
-        seed=int(resolved.config["seed"]),
-        config=resolved.config,
-        identity={name: resolved.identity[name] for name in SECTIONS},
         shards=location,
+        workdir=str(request.out.resolve()),
+        inputs={"shards": shards_hash, "previous": start_hash},
         previous=previous,
         init=init,
-        inputs={"shards": shards_hash, "previous": start_hash},
         steps=request.max_steps,
-        workdir=str(request.out.resolve()),
     )
-    return job, typed_section(LaunchConfig, resolved.config["launch"])
 
 
 def _shards(data: str, config: dict[str, Any]) -> tuple[str, str]:
@@ -141,23 +149,35 @@ def _start(request: TrainRequest) -> tuple[str, str, str]:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """One run at a time works in a folder; the lock goes with the process, however it ends."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"another `nava train run` works in {folder}; wait for it, or use another --out"
-            ) from error
-        yield
+def _place_in(folder: Path, launch: LaunchConfig) -> Iterator[int]:
+    """One run at a time works in a folder; the locks go with the process, however it ends.
+
+    Where several machines each run the command (`launch.rendezvous`) they share it, and each has a number: in the
+    order in which they came, the first is 0.
+    """
+    machines = launch.nodes if launch.target == "processes" and launch.rendezvous else 1
+    for machine in range(machines):
+        with (folder / (f".lock-{machine}" if machine else ".lock")).open("w") as file:
+            if _locked(file):
+                yield machine
+                return
+    others = "another `nava train run` works" if machines == 1 else f"all {machines} machines of a run work"
+    raise InputError(f"{others} in {folder}; wait for it, or use another --out")
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _require_same_run(folder: Path, job: TrainingJob) -> None:
     """Refuse a folder that holds checkpoints of different work; take away what is left of work that had none."""
     from nava.artifacts.checkpoint import complete_folders
     from nava.training.job_file import first_difference, read_job
-    from nava.training.run_folder import CHECKPOINTS, JOB_FILE, RESULT_FOLDER, SAMPLES
+    from nava.training.run_folder import CHECKPOINTS, RESULT_FOLDER, SAMPLES
 
     if not (folder / JOB_FILE).is_file():
         return
@@ -218,17 +238,21 @@ def _write_records(folder: Path, job: TrainingJob) -> None:
     write_run_record(folder / RECORD_FILE, record)
 
 
-def _opening(job: TrainingJob, launch: LaunchConfig, folder: Path) -> str:
+def _opening(job: TrainingJob, launch: LaunchConfig, machine: int) -> str:
     processes = launch.nodes * launch.processes_per_node
-    where = f"TrainJob in namespace {launch.kubernetes.namespace}" if launch.target == "kubernetes" else "this machine"
+    where = "this machine"
+    if launch.target == "kubernetes":
+        where = f"TrainJob in namespace {launch.kubernetes.namespace}"
+    elif launch.rendezvous:
+        where = f"{launch.nodes} machines, of which this is number {machine}"
     start = job.previous or job.init or "a new model"
     return (
         f"stage {job.stage} of recipe {job.recipe}: {job.length} steps from {start}; "
-        f"{processes} process(es) on {where}; {folder}"
+        f"{processes} process(es) on {where}; {job.workdir}"
     )
 
 
-def _train(job: TrainingJob, launch: LaunchConfig, say: Say) -> None:
+def _train(job: TrainingJob, launch: LaunchConfig, say: Say, machine: int = 0) -> None:
     from nava.training.run_folder import FAILED, STOPPED, write_state
 
     folder = Path(job.workdir)
@@ -239,17 +263,19 @@ def _train(job: TrainingJob, launch: LaunchConfig, say: Say) -> None:
 
             train(job, Progress(bar=sys.stderr.isatty()), say)
         else:
-            from nava.training.job_launch import launch_job
+            from nava.training.job_launch import launch_job, stage_name
 
-            launch_job(job, launch, f"train-stage{job.stage}", job.key)
+            launch_job(job, launch, stage_name(job), machine)
     except KeyboardInterrupt as error:
         text = "interrupted (Ctrl-C); the same command goes on from the last checkpoint"
-        write_state(folder, STOPPED, error=text, exit_code=EXIT_INTERRUPTED)
+        if machine == 0:
+            write_state(folder, STOPPED, error=text, exit_code=EXIT_INTERRUPTED)
         raise InterruptedTrainingError(text) from error
     except NavaError as error:
         # The processes may have had no time to say so, or not have known why.
-        state = STOPPED if error.state == "interrupted" or type(error).__name__ == "TrainingStoppedError" else FAILED
-        write_state(folder, state, error=str(error), exit_code=error.exit_code or EXIT_FAILED)
+        state = STOPPED if error.state == "interrupted" else FAILED
+        if machine == 0:
+            write_state(folder, state, error=str(error), exit_code=error.exit_code or EXIT_FAILED)
         raise
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from nava.artifacts.bucket_files import content_version, store_errors
+from nava.artifacts.bucket_files import content_version
+from nava.artifacts.store_faults import store_errors
 from nava.runtime.errors import InputError
 
 _ENDPOINT = "?endpoint_url="

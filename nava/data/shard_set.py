@@ -4,6 +4,7 @@ from pathlib import Path
 
 from nava.artifacts.bucket_files import bucket_file
 from nava.artifacts.latent_shard import CODEC_FOLDER, INDEX_FILE, RECONSTRUCTION_FILE, read_index
+from nava.artifacts.store_faults import patiently, store_errors
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_bytes
 from nava.runtime.storage import is_part
@@ -21,6 +22,7 @@ def fetched_set(address: str, cache_folder: Path) -> Path:
     """The index and the encoders of a set in a bucket, on this machine; those parts that changed are fetched.
 
     Raises:
+        UnavailableError: the store does not answer, several times.
         InputError: there is no index, or something cannot be fetched.
     """
     address = address.rstrip("/")
@@ -35,20 +37,23 @@ def fetched_set(address: str, cache_folder: Path) -> Path:
 
 def _names_below(address: str, prefix: str) -> list[str]:
     """Files below a folder of a bucket, as paths that begin with ``prefix``."""
-    from fsspec.core import url_to_fs
-
-    try:
-        filesystem, root = url_to_fs(address)
-        filesystem.invalidate_cache()
-        found = filesystem.find(root)
-    except Exception as error:  # each store has exceptions of its own
-        raise InputError(f"{address} cannot be listed: {error}") from error
+    root, found = patiently(lambda: _listed(address))
     base = root.strip("/")
-    names = [str(name).strip("/").removeprefix(base).lstrip("/") for name in found]
+    names = [name.strip("/").removeprefix(base).lstrip("/") for name in found]
     for name in names:
         if ".." in name.split("/"):
             raise InputError(f"{address} has a file named {name!r}, which would lie outside the set")
     return sorted(f"{prefix}/{name}" for name in names)
+
+
+def _listed(address: str) -> tuple[str, list[str]]:
+    """A folder of a bucket as its file system names it, and the files below it."""
+    from fsspec.core import url_to_fs
+
+    with store_errors(address, "listed"):
+        filesystem, root = url_to_fs(address)
+        filesystem.invalidate_cache()
+        return str(root), [str(name) for name in filesystem.find(root)]
 
 
 def upload_set(folder: Path, address: str) -> list[str]:

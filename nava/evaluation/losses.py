@@ -30,8 +30,8 @@ def loss_values(
         untrained: a new model of the same shape.
         shards: the latents.
         ids: audio-video clips.
-        related: those among which sounds are exchanged, so that only the timing differs: clips of one family. One that is
-            alone of its size is left out.
+        related: those among which sounds are exchanged, so that only the timing differs: clips of one family.
+            One that is alone of its size is left out.
         sigmas: noise levels that the losses are averaged over.
         sync_sigma: noise level at which sounds are exchanged.
     """

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from nava.config.launch import LaunchConfig
 from nava.launch.cluster_client import ClusterClient, PassingError, WatchExpiredError
 from nava.launch.command import LaunchFailedError, LaunchStoppedError, TrainingCommand, job_name
-from nava.launch.job_state import FAILED, RUNNING, SUSPENDED, JobState, failure, job_state
+from nava.launch.job_state import COMPLETE, FAILED, RUNNING, SUSPENDED, JobState, failure, job_state
 from nava.launch.pod_logs import PodLogs
 from nava.launch.schema import check_train_job
 from nava.launch.train_job import KEY_ANNOTATION, pod_grace_period_s, train_job
@@ -92,8 +92,11 @@ class ClusterLauncher:
                 self._wait_until_gone(command, name)
             elif job_state(job).phase == FAILED:
                 self._say(name, "an earlier try failed; starting again from its newest checkpoint")
-                self._patiently(lambda: self._client.delete(name))
-                self._wait_until_gone(command, name)
+                self._take_away(command, name)
+            elif job_state(job).phase == COMPLETE and command.result is not None and not command.result.exists():
+                # Only of a job found: what is submitted now is not looked at again here, so it is once at most.
+                self._say(name, f"complete, but {command.result} is not there any more; running it again")
+                self._take_away(command, name)
             else:
                 self._say(name, "found; following it instead of submitting a second one")
                 return True
@@ -158,6 +161,10 @@ class ClusterLauncher:
         if not self._cluster.delete_when_stopped:
             return
         self._say(name, "told to stop; deleting it")
+        self._take_away(command, name)
+
+    def _take_away(self, command: TrainingCommand, name: str) -> None:
+        """Take a job away, and wait until another can have its name."""
         self._patiently(lambda: self._client.delete(name))
         self._wait_until_gone(command, name)
 

@@ -8,10 +8,20 @@ from pathlib import Path
 from typing import Protocol
 
 from nava.config.launch import LaunchConfig
-from nava.runtime.errors import EXIT_FAILED, EXIT_GATE_FAILED, EXIT_WRONG_INPUT, InputError, NavaError
+from nava.runtime.errors import (
+    EXIT_DIVERGED,
+    EXIT_FAILED,
+    EXIT_GATE_FAILED,
+    EXIT_STOPPED,
+    EXIT_WRONG_INPUT,
+    InputError,
+    NavaError,
+)
 from nava.runtime.secret_values import holds_password, names_secret
 
 PYTHON = "python"
+# The same again would end the same way: whoever retries must not.
+FINAL_EXIT_CODES = (EXIT_WRONG_INPUT, EXIT_GATE_FAILED, EXIT_DIVERGED)
 # A pod's name is that of the job and `-node-0-15-abcde`, and may have 63 characters.
 _MAX_NAME = 40
 _KEY_DIGITS = 12
@@ -29,6 +39,8 @@ class TrainingCommand:
         env: variables besides those the process inherits. No secrets: the cluster's are in `secret_env`.
         workdir: where it runs; on a cluster a path on a volume that all pods mount.
         grace_period_s: what SIGTERM leaves a rank to save and end.
+        result: what is there, here too, once it is done: a job that is complete without it is run again. None where
+            nobody looks.
     """
 
     name: str
@@ -37,6 +49,7 @@ class TrainingCommand:
     workdir: Path
     env: Mapping[str, str] = field(default_factory=dict)
     grace_period_s: float = 120.0
+    result: Path | None = None
 
     def check(self) -> None:
         """Refuse what cannot be launched, and secrets by value.
@@ -74,7 +87,7 @@ class Launcher(Protocol):
         Raises:
             InputError: the command or a setting cannot be launched; nothing was started.
             LaunchFailedError: a rank failed; the message names it, its exit code and its last words.
-            LaunchStoppedError: this process was told to stop (SIGTERM), and the ranks with it.
+            LaunchStoppedError: this process was told to stop (SIGTERM), and the ranks with it; or ranks were.
             KeyboardInterrupt: likewise by Ctrl-C.
         """
 
@@ -84,19 +97,19 @@ class LaunchFailedError(NavaError):
 
     Args:
         message: which, how, and its last words.
-        rank_exit_code: as the rank ended; 2 and 3 keep their meaning, others are 1.
+        rank_exit_code: as the rank ended; 2, 3 and 4 keep their meaning, others are 1.
     """
 
     def __init__(self, message: str, rank_exit_code: int = EXIT_FAILED) -> None:
         super().__init__(message)
         self.rank_exit_code = rank_exit_code
-        meant = rank_exit_code in (EXIT_WRONG_INPUT, EXIT_GATE_FAILED)
-        self.exit_code = rank_exit_code if meant else EXIT_FAILED
+        self.exit_code = rank_exit_code if rank_exit_code in FINAL_EXIT_CODES else EXIT_FAILED
 
 
 class LaunchStoppedError(NavaError):
-    """Told to stop: the ranks were stopped too, and have saved if their grace period sufficed."""
+    """This process or its ranks were told to stop: all of them have ended, and saved if the grace period sufficed."""
 
+    exit_code = EXIT_STOPPED
     state = "interrupted"
 
 
@@ -108,8 +121,13 @@ def job_name(command: TrainingCommand) -> str:
     return f"nava-{slug}-{digest}" if slug else f"nava-{digest}"
 
 
-def make_launcher(config: LaunchConfig) -> Launcher:
-    """The launcher that `launch.target` asks for."""
+def make_launcher(config: LaunchConfig, machine: int = 0) -> Launcher:
+    """The launcher that `launch.target` asks for.
+
+    Args:
+        config: where the ranks run.
+        machine: which one this is of several that share a folder through `launch.rendezvous`; its files are named so.
+    """
     if config.target == "kubernetes":
         from nava.launch.cluster import ClusterLauncher
         from nava.launch.cluster_client import connect
@@ -117,4 +135,4 @@ def make_launcher(config: LaunchConfig) -> Launcher:
         return ClusterLauncher(config, connect(config.kubernetes))
     from nava.launch.processes import ProcessLauncher
 
-    return ProcessLauncher(config)
+    return ProcessLauncher(config, machine)

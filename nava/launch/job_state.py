@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nava.launch.cluster_client import Pod
-from nava.launch.command import LaunchFailedError
-from nava.runtime.errors import EXIT_FAILED
+from nava.launch.command import LaunchFailedError, LaunchStoppedError
+from nava.runtime.errors import EXIT_FAILED, EXIT_STOPPED
 
 PENDING, SUSPENDED, RUNNING, COMPLETE, FAILED = "pending", "suspended", "running", "complete", "failed"
-_TOLD_TO_END = 143
 _MAX_WORDS = 400
 
 
@@ -44,17 +43,23 @@ def job_state(job: dict[str, Any]) -> JobState:
     return JobState(PENDING)
 
 
-def failure(step: str, job: str, state: JobState, pods: list[Pod]) -> LaunchFailedError:
-    """What a failed job is told as: the pod that ended first other than well, and not because another had."""
+def failure(step: str, job: str, state: JobState, pods: list[Pod]) -> LaunchFailedError | LaunchStoppedError:
+    """What a failed job is told as: the pod that ended first other than well, and not because another had.
+
+    Where all were told to stop, by a time limit for one, it has not failed: it saved and was stopped.
+    """
     bad = [pod for pod in pods if pod.exit_code]
     told = f"{step}: TrainJob {job} failed"
     if not bad:
         return LaunchFailedError(f"{told}: {state.reason}" if state.reason else told, EXIT_FAILED)
-    first = min(bad, key=lambda pod: (pod.exit_code == _TOLD_TO_END, pod.ended_at is None, pod.ended_at))
+    first = min(bad, key=lambda pod: (pod.exit_code == EXIT_STOPPED, pod.ended_at is None, pod.ended_at))
     assert first.exit_code is not None
     words = _last_words(first.last_lines)
     said = f": {words}" if words else ""
     where = f"node {first.node} (pod {first.name}) ended with exit code {first.exit_code}"
+    if first.exit_code == EXIT_STOPPED:
+        why = f" ({state.reason})" if state.reason else ""
+        return LaunchStoppedError(f"{step}: TrainJob {job} was stopped{why}: {where}{said}")
     return LaunchFailedError(f"{told}: {where}{said}", first.exit_code)
 
 

@@ -53,8 +53,18 @@ def placement(
         "time_limit_s": job["spec"].get("activeDeadlineSeconds", 0),
         "capabilities": template["containers"][0]["securityContext"]["capabilities"].get("add", []),
         "user": template["securityContext"]["runAsUser"],
-        "files": [(name, _WHAT.get(name, "a job as the launcher submits it, here to be read")) for name in files],
+        "files": [(name, _what(name, jobs)) for name in files],
     }
+
+
+def _what(name: str, jobs: list[dict[str, Any]]) -> str:
+    if not name.startswith("jobs/"):
+        return _WHAT[name]
+    if name.endswith(".yaml"):
+        return "a job, as the launcher submits it"
+    # Of one stage, as its job's file.
+    job = next(job for job in jobs if name.startswith(f"jobs/{job['metadata']['annotations'][STEP_ANNOTATION]}."))
+    return f"what the ranks of that job read: on the shared volume it is {job['spec']['trainer']['command'][-1]}"
 
 
 def _patched_pod(job: dict[str, Any]) -> dict[str, Any]:

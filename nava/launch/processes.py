@@ -19,7 +19,7 @@ from nava.launch.command import (
     job_name,
 )
 from nava.launch.failure import RankFailure, earliest
-from nava.runtime.errors import EXIT_FAILED
+from nava.runtime.errors import EXIT_FAILED, EXIT_STOPPED
 from nava.runtime.stop_request import StopRequest, stop_on_sigterm
 from nava.runtime.storage import read_json
 
@@ -34,13 +34,13 @@ _AGENT_MARGIN_S = 10.0
 class ProcessLauncher:
     """Ranks as processes of this machine. With `launch.rendezvous` it is one node of several, else all of them."""
 
-    def __init__(self, config: LaunchConfig) -> None:
-        self._config = config
+    def __init__(self, config: LaunchConfig, machine: int = 0) -> None:
+        self._config, self._machine = config, machine
 
     def run(self, command: TrainingCommand) -> None:
         """See `Launcher.run`. The ranks' output also goes to files under `rank-logs` in the working folder."""
         command.check()
-        agents = _Agents(self._config, command)
+        agents = _Agents(self._config, command, self._machine)
         with stop_on_sigterm() as stop:
             try:
                 agents.start()
@@ -69,14 +69,16 @@ def _wait(agents: "_Agents", stop: StopRequest) -> None:
         time.sleep(_POLL_S)
     if agents.failed():
         failure = agents.first_failure()
+        if failure.shell_exit_code == EXIT_STOPPED:
+            raise LaunchStoppedError(f"{agents.command.name}: {failure.sentence}")
         raise LaunchFailedError(f"{agents.command.name}: {failure.sentence}", failure.exit_code)
 
 
 class _Agents:
     """The agents of the nodes on this machine."""
 
-    def __init__(self, config: LaunchConfig, command: TrainingCommand) -> None:
-        self._config = config
+    def __init__(self, config: LaunchConfig, command: TrainingCommand, machine: int) -> None:
+        self._config, self._machine = config, machine
         self.command = command
         self._processes: list[subprocess.Popen[bytes]] = []
         # When an agent was found to have ended, by node, seconds since the epoch.
@@ -101,7 +103,7 @@ class _Agents:
     def _argv(self, node: int, rendezvous: str) -> list[str]:
         config = self._config
         agent = [sys.executable, "-m", "nava.launch.agent", "--parent", str(os.getpid())]
-        agent += ["--log-dir", str(self._folder / f"node{node}"), "--report", str(self._report(node))]
+        agent += ["--log-dir", str(self._folder / self._name(node)), "--report", str(self._report(node))]
         agent += ["--workdir", str(self.command.workdir), "--grace-s", str(math.ceil(self.command.grace_period_s))]
         agent += ["--nodes", str(config.nodes), "--processes", str(config.processes_per_node)]
         if rendezvous:
@@ -111,7 +113,11 @@ class _Agents:
         return [*agent, "--", sys.executable if program == PYTHON else program, *arguments]
 
     def _report(self, node: int) -> Path:
-        return self._folder / f"failure-node{node}.json"
+        return self._folder / f"failure-{self._name(node)}.json"
+
+    def _name(self, node: int) -> str:
+        """Of a node here: other machines may share the folder."""
+        return f"node{self._machine + node}"
 
     def running(self) -> bool:
         """Whether any has not ended."""
@@ -154,8 +160,7 @@ class _Agents:
             if self._report(node).is_file():
                 failures.append(RankFailure(**read_json(self._report(node))))
             elif process.returncode:
-                told = 128 + signal.SIGTERM
-                code = -signal.SIGTERM if process.returncode == told else process.returncode
+                code = -signal.SIGTERM if process.returncode == EXIT_STOPPED else process.returncode
                 failures.append(RankFailure(None, code, "", self._ended_at_s.get(node, time.time())))
         return earliest(failures) if failures else RankFailure(None, EXIT_FAILED, "", 0.0)
 

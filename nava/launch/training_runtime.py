@@ -3,8 +3,9 @@
 from typing import Any
 
 from nava.config.launch import KubernetesConfig
+from nava.launch.command import FINAL_EXIT_CODES
 from nava.launch.train_job import APP, APP_LABEL, GROUP, NODE, VERSION
-from nava.runtime.errors import EXIT_GATE_FAILED, EXIT_WRONG_INPUT
+from nava.runtime.errors import EXIT_STOPPED
 
 _USER = 1000
 
@@ -13,8 +14,10 @@ def training_runtime(cluster: KubernetesConfig) -> dict[str, Any]:
     """The manifest of the runtime that the jobs of these settings refer to.
 
     A pod that is preempted, evicted or drained fails its job at once, and the job set starts again without counting it;
-    ranks then find their newest checkpoint. A wrong input fails the job set for good, any other failure is retried
-    `max_restarts` times. Nodes never restart alone: the ranks of the others would wait for them.
+    ranks then find their newest checkpoint. So does a pod that ended because it, or the ranks of another, were told to
+    stop: all stop together, and an undisturbed pod may end first. A wrong input, or a training that diverges, fails the
+    job set for good; any other failure is retried `max_restarts` times. Nodes never restart alone: the ranks of the
+    others would wait for them.
     """
     replicated = {
         "name": NODE,
@@ -42,29 +45,31 @@ def training_runtime(cluster: KubernetesConfig) -> dict[str, Any]:
 
 
 def _pod_failure_rules() -> list[dict[str, Any]]:
-    wrong = {"containerName": NODE, "operator": "In", "values": [EXIT_WRONG_INPUT, EXIT_GATE_FAILED]}
+    by_exit_code = {"containerName": NODE, "operator": "In"}
     return [
         {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-        {"action": "FailJob", "onExitCodes": wrong},
+        {"action": "FailJob", "onExitCodes": by_exit_code | {"values": [EXIT_STOPPED]}},
+        {"action": "FailJob", "onExitCodes": by_exit_code | {"values": list(FINAL_EXIT_CODES)}},
     ]
 
 
 def _job_failure_rules() -> list[dict[str, Any]]:
-    # The messages are the Job controller's. Were they worded otherwise, both would be retried and counted.
+    # The messages are the Job controller's. Were they worded otherwise, all would be retried and counted.
+    again, never = "RestartJobSetAndIgnoreMaxRestarts", "FailJobSet"
     return [
-        {
-            "name": "disrupted",
-            "action": "RestartJobSetAndIgnoreMaxRestarts",
-            "onJobFailureReasons": ["PodFailurePolicy"],
-            "onJobFailureMessagePatterns": ["has condition DisruptionTarget"],
-        },
-        {
-            "name": "wrongInput",
-            "action": "FailJobSet",
-            "onJobFailureReasons": ["PodFailurePolicy"],
-            "onJobFailureMessagePatterns": [f"failed with exit code ({EXIT_WRONG_INPUT}|{EXIT_GATE_FAILED}) "],
-        },
+        _job_failure_rule("disrupted", again, "has condition DisruptionTarget"),
+        _job_failure_rule("stopped", again, f"failed with exit code {EXIT_STOPPED} "),
+        _job_failure_rule("final", never, f"failed with exit code ({'|'.join(map(str, FINAL_EXIT_CODES))}) "),
     ]
+
+
+def _job_failure_rule(name: str, action: str, message: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "action": action,
+        "onJobFailureReasons": ["PodFailurePolicy"],
+        "onJobFailureMessagePatterns": [message],
+    }
 
 
 def _pod(cluster: KubernetesConfig) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from nava.artifacts.bucket_files import store_errors
 from nava.artifacts.checkpoint import (
     MANIFEST_FILE,
     CheckpointDamagedError,
@@ -18,6 +17,7 @@ from nava.artifacts.checkpoint import (
     read_manifest,
     verify,
 )
+from nava.artifacts.store_faults import patiently, store_errors
 
 _PREFIX = "step-"
 
@@ -44,7 +44,8 @@ class BucketMirror:
         """Send a complete checkpoint, its manifest last, and remove those there that are not to stay.
 
         Raises:
-            InputError: the store refuses.
+            UnavailableError: the store does not answer.
+            InputError: it refuses.
         """
         there = f"{self._prefix}/{folder.name}"
         with store_errors(self._address):
@@ -62,7 +63,8 @@ class BucketMirror:
             The name of its folder, or None.
 
         Raises:
-            InputError: the store cannot be read.
+            UnavailableError: the store does not answer, several times.
+            InputError: it cannot be read.
         """
         with store_errors(self._address):
             for there in self._checkpoints():
@@ -82,11 +84,25 @@ class BucketMirror:
         return None
 
     def _fetched(self, there: str, part: Path) -> CheckpointManifest:
-        self._files.get_file(f"{there}/{MANIFEST_FILE}", str(part / MANIFEST_FILE))
+        self._get(f"{there}/{MANIFEST_FILE}", part / MANIFEST_FILE)
         for file in read_manifest(part).files:
             (part / file).parent.mkdir(parents=True, exist_ok=True)
-            self._files.get_file(f"{there}/{file}", str(part / file))
+            self._get(f"{there}/{file}", part / file)
         return verify(part)
+
+    def _get(self, there: str, here: Path) -> None:
+        """Copy a file here, patiently; FileNotFoundError if it is not there."""
+
+        def found() -> bool:
+            with store_errors(there):
+                try:
+                    self._files.get_file(there, str(here))
+                except FileNotFoundError:
+                    return False
+            return True
+
+        if not patiently(found):
+            raise FileNotFoundError(there)
 
     def _prune(self, keep_last: int, keep_best: int) -> None:
         """By the manifests that are there; a folder without one is of a save that was cut off."""

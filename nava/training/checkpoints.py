@@ -8,11 +8,15 @@ process writes the manifest and gives the folder its name: until then the checkp
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import NoReturn
+
+from safetensors import SafetensorError
 
 from nava.artifacts.checkpoint import (
     CheckpointDamagedError,
@@ -29,15 +33,20 @@ from nava.artifacts.checkpoint import (
     verify,
 )
 from nava.config.training import TrainingConfig
-from nava.runtime.errors import NavaError
+from nava.runtime.errors import InputError, NavaError
 from nava.runtime.storage import read_json
 from nava.training.bucket_mirror import BucketMirror
+from nava.training.failures import explained
+from nava.training.run_folder import record_event
 from nava.training.sharded_state import ShardedState
 from nava.training.state_file import Snapshot, state_file
 from nava.training.world import World
 
 _RECORD_SUFFIX = ".record"
+_OTHER_CONFIGURATION = "it was made with another configuration"
 _POLL_S = 0.02
+# When training ends on an error, others that end with it may still be writing; those that are gone never will.
+_PATIENCE_S = 10.0
 
 
 class CheckpointFailedError(NavaError):
@@ -60,47 +69,68 @@ class Checkpoints:
     ) -> None:
         self._root, self._config, self._hash, self._world, self._log = root, config, config_hash, world, log
         self._writer = ThreadPoolExecutor(1, "nava-checkpoint")
-        self._running: Future[None] | None = None
+        # Of the save that is being written: this process's file, and (of the first process) all that makes it complete.
+        self._running: tuple[Future[None], ...] = ()
+        self._last_moment = math.inf
         mirrored = config.checkpoint_uri and world.leads
         self._mirror = BucketMirror(config.checkpoint_uri, config_hash[:16], root) if mirrored else None
 
     def latest(self) -> Path | None:
         """The newest checkpoint whose every file is what was written, or None; all processes ask together.
 
-        Each process checks a part of the files. What is damaged or of another configuration is named in the log, and
-        the one before is tried.
+        Each process checks a part of the files. What is damaged or of another configuration is named in the log and
+        the events, and the one before is tried.
+
+        Raises:
+            InputError: there are damaged ones and none that is whole: what they hold is not thrown away unasked.
         """
         if self._world.leads:
             self._root.mkdir(parents=True, exist_ok=True)
             remove_parts(self._root)
-        found = self._newest_here()
+        found, passed_over, damaged = self._newest_here()
         fetched = None
         if self._mirror:
             step = int(found.name.rpartition("-")[2]) if found else -1
             if (fetched := self._mirror.fetch_newer(step)) is not None:
                 self._log(f"checkpoint {fetched} was fetched from {self._config.checkpoint_uri}")
         name = self._world.from_leader(fetched)
+        if damaged and not found and not name:
+            raise InputError(
+                f"{self._root} has {len(passed_over)} checkpoint(s) and none is whole, see the lines above; bring one "
+                "back from a copy, or remove that folder to start from the beginning"
+            )
+        if self._world.leads:
+            for worse in passed_over:
+                # What was fetched may have taken its place.
+                if worse != name:
+                    reject(self._root / worse)
+        self._world.barrier()
         return self._root / str(name) if name else found
 
-    def _newest_here(self) -> Path | None:
-        found = self._world.from_leader([folder.name for folder in complete_folders(self._root)])
-        assert isinstance(found, list)
-        for name in found:
+    def _newest_here(self) -> tuple[Path | None, list[str], bool]:
+        """The newest that can be used, names of newer ones that cannot, and whether one of these is damaged."""
+        names = self._world.from_leader([folder.name for folder in complete_folders(self._root)])
+        assert isinstance(names, list)
+        passed_over: list[str] = []
+        damaged = False
+        for name in names:
             reason = self._fault(self._root / name)
             if self._world.all_agree(not reason):
-                return self._root / name
-            self._log(f"warning: checkpoint {name} is not used: {reason or 'another process found it damaged'}")
+                return self._root / name, passed_over, damaged
+            damaged = self._world.any_says(reason not in ("", _OTHER_CONFIGURATION)) or damaged
+            passed_over.append(name)
+            text = f"checkpoint {name} is not used: {reason or 'another process found it damaged'}"
+            self._log(f"warning: {text}")
             if self._world.leads:
-                reject(self._root / name)
-            self._world.barrier()
-        return None
+                record_event(self._root.parent, "warning", int(name.rpartition("-")[2]), text=text)
+        return None, passed_over, damaged
 
     def _fault(self, folder: Path) -> str:
         try:
             manifest = verify(folder, self._world.rank, self._world.size)
         except CheckpointDamagedError as error:
             return str(error)
-        return "" if manifest.config_hash == self._hash else "it was made with another configuration"
+        return "" if manifest.config_hash == self._hash else _OTHER_CONFIGURATION
 
     def save(
         self, state: ShardedState, manifest: CheckpointManifest, write: Callable[[Path], None], *, wait: bool = False
@@ -114,7 +144,7 @@ class Checkpoints:
             wait: return when the checkpoint is complete.
 
         Raises:
-            CheckpointFailedError: this one if it is waited for, else the one before.
+            CheckpointFailedError: this one if it is waited for, or the one before.
         """
         self.finish()
         snapshot = Snapshot(state)
@@ -122,42 +152,61 @@ class Checkpoints:
         part.mkdir(parents=True, exist_ok=True)
         if self._world.leads:
             write(part)
-        self._running = self._writer.submit(self._write, snapshot, part, manifest)
+        written = self._writer.submit(self._write, snapshot, part)
+        self._running = (written, self._writer.submit(self._complete, written, part, manifest))
         if wait or not self._config.checkpoint_async:
             self.finish()
-            self._world.barrier()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the save that is being written went wrong in this process; does not wait to find out."""
+        return any(future.done() and future.exception() for future in self._running)
 
     def finish(self) -> None:
-        """Wait for the save that is being written, if there is one.
+        """Wait for the save that is being written, if there is one; all processes together.
 
         Raises:
-            CheckpointFailedError: it could not be written; names the file and the reason.
+            CheckpointFailedError: it could not be written, in this process or in another.
         """
-        running, self._running = self._running, None
-        if running is None:
-            return
-        try:
-            running.result()
-        except OSError as error:
-            raise CheckpointFailedError(f"the checkpoint could not be written: {error}") from error
+        running, self._running = self._running, ()
+        for future in running:
+            error = future.exception()
+            if not self._world.all_agree(error is None):
+                # What is lacking will not come.
+                self._last_moment = 0.0
+                self._fail(error)
 
     def close(self) -> None:
-        """Let the thread end; what it is writing is written."""
+        """Let the thread end; what it is writing is written, but for what a process that is gone would write."""
+        self._last_moment = min(self._last_moment, time.monotonic() + _PATIENCE_S)
         self._writer.shutdown(wait=True)
 
-    def _write(self, snapshot: Snapshot, part: Path, manifest: CheckpointManifest) -> None:
+    def _fail(self, error: BaseException | None) -> NoReturn:
+        """Raise what a save failed on, None if that was in another process."""
+        if error is None:
+            raise CheckpointFailedError("another process could not write its part of the checkpoint: its log says why")
+        if isinstance(error, OSError | SafetensorError | NavaError):
+            reason = explained(error)
+            raise CheckpointFailedError(f"the checkpoint could not be written to {self._root}: {reason}") from error
+        raise error
+
+    def _write(self, snapshot: Snapshot, part: Path) -> None:
         path = state_file(part, self._world.rank)
         snapshot.write(path)
         _put_record(path, record_file(path))
-        if self._world.leads:
-            target = publish(part, seal(part, manifest, self._collected(part)))
-            kept = (self._config.keep_checkpoints, self._config.keep_best_checkpoints)
-            prune(self._root, *kept)
-            if self._mirror:
-                try:
-                    self._mirror.send(target, *kept)
-                except NavaError as error:
-                    self._log(f"warning: checkpoint {target.name} is complete here, but not in the bucket: {error}")
+
+    def _complete(self, written: Future[None], part: Path, manifest: CheckpointManifest) -> None:
+        written.result()
+        if not self._world.leads:
+            return
+        target = publish(part, seal(part, manifest, self._collected(part)))
+        kept = (self._config.keep_checkpoints, self._config.keep_best_checkpoints)
+        prune(self._root, *kept)
+        if self._mirror:
+            try:
+                self._mirror.send(target, *kept)
+            except NavaError as error:
+                self._log(f"warning: checkpoint {target.name} is complete here, but not in the bucket: {error}")
 
     def _collected(self, part: Path) -> dict[str, FileRecord]:
         """The records of all processes' files, once they are there; they are removed."""
@@ -167,7 +216,7 @@ class Checkpoints:
             path = state_file(part, rank)
             record = path.with_name(path.name + _RECORD_SUFFIX)
             while not record.is_file():
-                if time.monotonic() > deadline:
+                if time.monotonic() > min(deadline, self._last_moment):
                     raise CheckpointFailedError(f"process {rank} has not written {path} in time; see its log")
                 time.sleep(_POLL_S)
             known[path.name] = FileRecord(**read_json(record))

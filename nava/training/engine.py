@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nava.config.training import TrainingConfig
+from nava.runtime.errors import InputError
 from nava.training.sharded_state import Partition, Piece, ShardedState
 from nava.training.world import World
 
@@ -47,9 +48,13 @@ class Engine(ABC):
 
 
 def create_engine(config: TrainingConfig, model: nn.Module, world: World | None = None) -> Engine:
-    """The engine that a checked configuration names, for this process of the world."""
+    """The engine that a checked configuration names, for this process of the world.
+
+    Raises:
+        InputError: the engine cannot do what the configuration wants; names the settings.
+    """
     if config.engine == "plain":
-        return PlainEngine(config, model)
+        return PlainEngine(config, model, (world or World()).device)
     from nava.training.deepspeed_engine import DeepSpeedEngine
 
     return DeepSpeedEngine(config, model, world or World())
@@ -75,10 +80,24 @@ def whole_parameters(model: nn.Module, rank: int = 0, ranks: int = 1) -> list[Pa
 
 
 class PlainEngine(Engine):
-    """The reference, in one process: backward, clip, AdamW."""
+    """The reference, in one process, in float32: backward, clip, AdamW.
 
-    def __init__(self, config: TrainingConfig, model: nn.Module) -> None:
-        self.model = model
+    Args:
+        config: the recipe.
+        model: is moved to the device.
+        device: where to compute; None leaves the model where it is.
+
+    Raises:
+        InputError: the recipe wants another precision.
+    """
+
+    def __init__(self, config: TrainingConfig, model: nn.Module, device: torch.device | None = None) -> None:
+        if config.precision != "fp32":
+            raise InputError(
+                f"training.engine=plain computes in float32, but training.precision is {config.precision}; set "
+                "training.engine=deepspeed or training.precision=fp32"
+            )
+        self.model = model if device is None else model.to(device)
         self._clip = config.gradient_clip
         self._accumulation = config.micro_batches_per_step
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

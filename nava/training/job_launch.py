@@ -2,37 +2,143 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nava.training.run_folder import JOB_FILE
+from nava.runtime.errors import InputError
+from nava.training.run_folder import JOB_FILE, RESULT_FOLDER
 
 if TYPE_CHECKING:
+    from nava.config.composition import ResolvedConfig
     from nava.config.launch import LaunchConfig
+    from nava.config.loader import LoaderConfig
+    from nava.config.training import TrainingConfig
+    from nava.launch.command import TrainingCommand
     from nava.training.job_file import TrainingJob
 
 
-def launch_job(job: TrainingJob, launch: LaunchConfig, name: str, key: str) -> None:
+def recipe_job(
+    recipe: str,
+    resolved: ResolvedConfig,
+    *,
+    stage: int,
+    shards: str,
+    workdir: str,
+    inputs: dict[str, str],
+    previous: str = "",
+    init: str = "",
+    steps: int | None = None,
+) -> tuple[TrainingJob, LaunchConfig]:
+    """A stage of a resolved recipe as a job, and where it is to run; see `TrainingJob` for the arguments.
+
+    Raises:
+        InputError: the recipe has no such stage, needs weights to start from, or cannot be shared by the processes.
+    """
+    from nava.config.launch import LaunchConfig
+    from nava.config.loader import LoaderConfig
+    from nava.config.training import TrainingConfig
+    from nava.runtime.step import typed_section
+    from nava.training.job_file import SECTIONS, TrainingJob
+    from nava.training.start import require_start
+
+    launch = typed_section(LaunchConfig, resolved.config["launch"])
+    training = typed_section(TrainingConfig, resolved.config["training"])
+    require_start(training, stage, bool(previous or init))
+    loader = typed_section(LoaderConfig, resolved.config["loader"])
+    require_shareable(training, loader, launch.nodes * launch.processes_per_node)
+
+    job = TrainingJob(
+        recipe=recipe,
+        stage=stage,
+        seed=int(resolved.config["seed"]),
+        config=resolved.config,
+        identity={name: resolved.identity[name] for name in SECTIONS},
+        shards=shards,
+        previous=previous,
+        init=init,
+        inputs=inputs,
+        steps=steps,
+        workdir=workdir,
+    )
+    return job, launch
+
+
+def require_shareable(training: TrainingConfig, loader: LoaderConfig, processes: int) -> None:
+    """Refuse a recipe that so many processes cannot share, before any is started.
+
+    Raises:
+        InputError: names all settings that would do.
+    """
+    groups, rest = divmod(processes, training.sequence_parallel)
+    if rest or groups < 2:
+        return  # each process says what is wrong with the first, and one has nothing to share
+    per_step, run = training.micro_batches_per_step, loader.run_length
+    needed = math.ceil(per_step / groups) * groups
+    shared = run % groups == 0 and (needed % run == 0 or run % needed == 0)
+    if per_step == needed and shared:
+        return
+    wanted = [f"training.micro_batches_per_step={needed}"] * (per_step != needed)
+    wanted += [f"loader.run_length={groups}"] * (not shared)
+    clips = training.micro_batch_size * per_step
+    same = f"; training.micro_batch_size={clips // needed} keeps the step at {clips} clips"
+    raise InputError(
+        f"{processes} processes cannot share a step of {per_step} micro-batch(es) with loader.run_length={run}: set "
+        f"{' '.join(wanted)}{same if per_step != needed and clips % needed == 0 else ''}"
+    )
+
+
+def stage_name(job: TrainingJob) -> str:
+    """What a stage is launched as, without a pipeline around it."""
+    return f"train-stage{job.stage}"
+
+
+def job_command(job: TrainingJob, name: str) -> TrainingCommand:
+    """What every rank of a job runs: a worker that reads the job file in the job's folder.
+
+    Args:
+        job: what to train. Its key is the command's: the same work in the same place is found again where it runs.
+        name: of what is launched, for people.
+    """
+    from nava.launch.command import PYTHON, TrainingCommand
+
+    folder = Path(job.workdir)
+    return TrainingCommand(
+        name=name,
+        key=job.key,
+        argv=(PYTHON, "-m", "nava.training.worker", str(folder / JOB_FILE)),
+        workdir=folder,
+        grace_period_s=float(job.config["training"]["guard"]["grace_period_s"]),
+        result=folder / RESULT_FOLDER,
+    )
+
+
+def launch_job(job: TrainingJob, launch: LaunchConfig, name: str, machine: int = 0) -> Path:
     """Write the job into its folder and run a worker of it on every rank, to the end.
 
     Args:
         job: what to train.
         launch: where.
         name: of what is launched, for people.
-        key: the same key is the same job: where it runs already, it is waited for.
+        machine: which of several that run the same job through `launch.rendezvous`; only the first writes the job.
+
+    Returns:
+        The folder of the result.
 
     Raises:
-        InputError, LaunchFailedError, LaunchStoppedError: see `nava.launch.command.Launcher`.
+        InputError: it is complete, but the result is not there; and see `nava.launch.command.Launcher`.
+        LaunchFailedError, LaunchStoppedError: see there.
     """
-    from nava.launch.command import PYTHON, TrainingCommand, make_launcher
+    from nava.launch.command import make_launcher
 
-    folder = Path(job.workdir)
-    job.write(folder / JOB_FILE)
-    command = TrainingCommand(
-        name=name,
-        key=key,
-        argv=(PYTHON, "-m", "nava.training.worker", str(folder / JOB_FILE)),
-        workdir=folder,
-        grace_period_s=float(job.config["training"]["guard"]["grace_period_s"]),
-    )
-    make_launcher(launch).run(command)
+    command = job_command(job, name)
+    if machine == 0:
+        job.write(Path(job.workdir) / JOB_FILE)
+    make_launcher(launch, machine).run(command)
+    result = Path(job.workdir) / RESULT_FOLDER
+    if not result.is_dir():
+        raise InputError(
+            f"the training of {name} is complete, but {result} is not there: the folder is not shared with the "
+            "processes that trained; put it on a volume that all of them mount at this path"
+        )
+    return result

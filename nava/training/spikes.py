@@ -6,16 +6,27 @@ from collections.abc import Sequence
 from statistics import median
 
 from nava.config.training_guard import GuardConfig
-from nava.runtime.errors import NavaError
+from nava.runtime.errors import EXIT_DIVERGED, NavaError
 from nava.training.curves import CurveRow
 
 _LEAST_HISTORY = 10
 # A history that hardly varies would else make a spike of every step.
 _LEAST_SPREAD = 0.01
+# More would push the rest of an error's line out of sight.
+_NAMED_CLIPS = 4
 
 
 class LossSpikeError(NavaError):
-    """The loss jumped, and the policy is to stop."""
+    """The loss jumped, and the policy is to stop. The order of the data is fixed: the same steps would jump again."""
+
+    exit_code = EXIT_DIVERGED
+
+
+def few_of(clips: Sequence[str]) -> str:
+    """The first of a step's clips and how many more there are, for the end of a line; an event has them all."""
+    rest = len(clips) - _NAMED_CLIPS
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"clips: {', '.join(clips[:_NAMED_CLIPS])}{more}, all in events.jsonl"
 
 
 def spike_threshold(config: GuardConfig, curves: Sequence[CurveRow], *, with_video: bool) -> float:

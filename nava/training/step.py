@@ -39,11 +39,14 @@ def train(step: Step, shards: Handle, previous: Handle | None = None, *, stage: 
     if (previous is None) != (stage == 1):
         wanted = "starts from a new model" if stage == 1 else f"needs the checkpoint of stage {stage - 1}"
         raise InputError(f"training stage {stage} {wanted}")
+    from nava.config.training import TrainingConfig
     from nava.runtime.storage import read_json
     from nava.training.stage import VALIDATION_FILE
+    from nava.training.start import require_start
 
     if previous is not None:
         previous.require("checkpoint")
+    require_start(step.section(TrainingConfig), stage, previous is not None)
     job = make_job(step, shards)
     job = replace(
         job,
@@ -51,7 +54,7 @@ def train(step: Step, shards: Handle, previous: Handle | None = None, *, stage: 
         previous=str(previous.path) if previous else "",
         inputs={**job.inputs, "previous": previous.sha256 if previous else ""},
     )
-    folder = run_job(step, job, name=step.name, key=step.key, progress=step.progress)
+    folder = run_job(step, job, name=step.name, progress=step.progress)
     validation = read_json(folder / VALIDATION_FILE)
     return Handle.of_path(
         "checkpoint",
@@ -106,42 +109,34 @@ def make_job(step: Step, shards: Handle, model: ModelConfig | None = None) -> Tr
         init="",
         inputs={"shards": shards.sha256},
         steps=None,
-        workdir=str(step.workdir),
+        workdir=str(step.workdir.absolute()),
     )
 
 
-def run_job(step: Step, job: TrainingJob, *, name: str, key: str, progress: ReportRows) -> Path:
+def run_job(step: Step, job: TrainingJob, *, name: str, progress: ReportRows) -> Path:
     """Train in this process, or on the processes, here or on a cluster, that the section `launch` asks for.
 
     Args:
         step: has the settings and the log.
         job: what to train.
         name: of what is launched, for people.
-        key: the same key is the same job: where it runs already, it is waited for.
         progress: wraps the rows of training in this process; a launched one's are in its own log.
 
     Returns:
         The folder of the result.
 
     Raises:
-        InputError, LaunchFailedError, LaunchStoppedError: see `nava.launch.command`.
+        NavaError: see `nava.training.worker.train` and `nava.training.job_launch.launch_job`.
     """
     from nava.config.launch import LaunchConfig
 
     launch = step.section(LaunchConfig)
     if launch.target == "processes" and launch.nodes * launch.processes_per_node == 1:
-        from nava.training.stage import run_stage
-        from nava.training.worker import stage_job
+        from nava.training.run_folder import JOB_FILE
+        from nava.training.worker import train as train_here
 
-        return run_stage(stage_job(job, progress, step.log))
+        job.write(Path(job.workdir) / JOB_FILE)
+        return train_here(job, progress, step.log)
     from nava.training.job_launch import launch_job
-    from nava.training.run_folder import RESULT_FOLDER
 
-    launch_job(job, launch, name, key)
-    result = Path(job.workdir) / RESULT_FOLDER
-    if not result.is_dir():
-        raise InputError(
-            f"the training of {name} is complete, but {result} is not there: the volume is not shared with this "
-            "step, or an earlier job of that name left nothing; delete the TrainJob and run again"
-        )
-    return result
+    return launch_job(job, launch, name)

@@ -20,15 +20,22 @@ from nava.diffusion.loss import LossTerms
 from nava.runtime.hashing import sha256_json
 from nava.runtime.storage import write_text
 from nava.training.micro_batches import MicroBatch
-from nava.training.run_folder import METRICS_FILE as METRICS_FILE
 from nava.training.run_folder import read_rows
 
 # Bands of the noise level, by their upper ends.
 BANDS = {"low": 0.25, "middle": 0.5, "high": 0.75, "noise": 1.0}
 _TASKS = tuple(Task)
 _MODALITIES = ("video", "audio")
-# Samples, and of how many the text, the voice, the modalities' sight of each other were dropped, and an image given.
-_DRAWS = ("samples", "text_dropped", "voices", "voice_dropped", "masked", "with_image")
+# Samples, and of how many the text and the modalities' sight of each other were dropped, and an image given; voices,
+# and how many were dropped, and how many replaced by that of another clip.
+_DRAWS = ("samples", "text_dropped", "masked", "with_image", "voices", "voice_dropped", "voice_replaced")
+_SHARES = {
+    "text_dropped": "samples",
+    "masked": "samples",
+    "with_image": "samples",
+    "voice_dropped": "voices",
+    "voice_replaced": "voices",
+}
 
 
 class StepTally:
@@ -49,19 +56,11 @@ class StepTally:
                 errors = error_B.detach().double().cpu()
                 self._errors_TBMX[task, :, place, 0].index_add_(0, band_B, errors)
                 self._errors_TBMX[task, :, place, 1].index_add_(0, band_B, torch.ones_like(errors))
-        voices = batch.voice_dropped
-        samples = len(batch.ids)
-        self._draws_X += torch.tensor(
-            [
-                samples,
-                int(batch.text_dropped.sum()),
-                0 if voices is None else len(voices),
-                0 if voices is None else int(voices.sum()),
-                int(batch.masked.sum()),
-                int(batch.with_image.sum()),
-            ],
-            dtype=torch.float64,
-        )
+        flags = [batch.text_dropped, batch.masked, batch.with_image]
+        counts = [len(batch.ids), *(int(found.sum()) for found in flags), 0, 0, 0]
+        if batch.voice_dropped is not None and batch.voice_replaced is not None:
+            counts[-3:] = [len(batch.voice_dropped), int(batch.voice_dropped.sum()), int(batch.voice_replaced.sum())]
+        self._draws_X += torch.tensor(counts, dtype=torch.float64)
         none = torch.tensor(float("nan"))
         parts = [
             terms.total,
@@ -96,11 +95,7 @@ def by_name(vector: Tensor) -> dict[str, float]:
             put(f"loss_{modality}_{band}", errors_TBMX[:, number, place].sum(0))
     for (number, task), (place, modality) in product(enumerate(_TASKS), enumerate(_MODALITIES)):
         put(f"loss_{task.value}_{modality}", errors_TBMX[number, :, place].sum(0))
-    for name, of in (("text_dropped", "samples"), ("voice_dropped", "voices"), ("masked", "samples")):
-        if draws[of]:
-            found[f"{name}_share"] = draws[name] / draws[of]
-    found["with_image_share"] = draws["with_image"] / draws["samples"]
-    return found
+    return found | {f"{name}_share": draws[name] / draws[of] for name, of in _SHARES.items() if draws[of]}
 
 
 def batches_hash(batches: Sequence[SampledBatch]) -> str:
@@ -141,7 +136,7 @@ class MetricsLog:
 
     def __init__(self, path: Path, done: int) -> None:
         """Open it after `done` steps: what a killed run wrote beyond its last checkpoint is taken away."""
-        kept = [row for row in read_metrics(path) if row["step"] <= done]
+        kept = [row for row in read_rows(path) if row["step"] <= done]
         write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
         self._file = path.open("a", buffering=1)
 
@@ -153,8 +148,3 @@ class MetricsLog:
         """To disk."""
         os.fsync(self._file.fileno())
         self._file.close()
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file; a last line that was cut off is left out."""
-    return read_rows(path)

@@ -67,17 +67,12 @@ def strategy_of(task: Task) -> TaskStrategy:
 
 
 def _voices(batch: MicroBatch) -> tuple[Tensor | None, Tensor | None]:
-    """Voices and their slots, without those of samples whose text is dropped.
-
-    A dropped voice is an unknown one, a replaced one that of the span before it in the micro-batch.
-    """
+    """Voices and their slots, without those of samples whose text is dropped. A dropped voice is an unknown one."""
     latents = batch.latents
     if latents.voice_SE is None or latents.voice_slot_S is None:
         return None, None
     assert batch.voice_dropped is not None
-    assert batch.voice_replaced is not None
-    others_SE = latents.voice_SE.roll(1, dims=0)
-    voice_SE = others_SE.where(batch.voice_replaced[:, None], latents.voice_SE) * ~batch.voice_dropped[:, None]
+    voice_SE = latents.voice_SE * ~batch.voice_dropped[:, None]
     has_text_S = ~batch.text_dropped[latents.voice_slot_S // latents.text_BND.shape[1]]
     if not has_text_S.any():
         return None, None

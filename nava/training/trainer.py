@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from nava.artifacts.checkpoint import CheckpointManifest, read_manifest
 from nava.config.training import TrainingConfig
 from nava.data.loader.loader import LoaderState
+from nava.data.loader.ranks import deal
 from nava.data.loader.sampler import SampledBatch
 from nava.diffusion.loss import LossTerms
-from nava.runtime.errors import InputError, NavaError
+from nava.runtime.errors import EXIT_DIVERGED, InputError, NavaError
 from nava.runtime.seeding import derived_seed
 from nava.runtime.stop_request import StopRequest, stop_on_sigterm
 from nava.runtime.storage import read_json, write_json
@@ -28,7 +29,7 @@ from nava.training.interruption import TrainingStoppedError
 from nava.training.micro_batches import MicroBatch, MicroBatches
 from nava.training.run_folder import CHECKPOINTS, METRICS_FILE, record_event
 from nava.training.schedule import ema_decay, learning_rate
-from nava.training.spikes import LossSpikeError, spike_threshold
+from nava.training.spikes import LossSpikeError, few_of, spike_threshold
 from nava.training.state_file import StateFiles
 from nava.training.step_metrics import MetricsLog, StepClock, StepTally, batches_hash, by_name
 from nava.training.world import World
@@ -39,7 +40,9 @@ _LOADER_FILE = "loader.json"
 
 
 class NonFiniteLossError(NavaError):
-    """A loss or a gradient is NaN or infinite."""
+    """A loss or a gradient is NaN or infinite. The order of the data is fixed: the same steps would end so again."""
+
+    exit_code = EXIT_DIVERGED
 
 
 class LossFunction(Protocol):
@@ -165,20 +168,38 @@ class StageTrainer:
                 continue
             self.curves.append(row)
             yield row
-            # All processes stop after the same step, whichever of them was told.
-            stopping = self.world.any_says(stop.requested)
             last = self.done == self.steps
-            # Told to stop, saving comes first: how long the process is left alone is not up to it.
+            due = last or self.done % self.config.checkpoint_every_steps == 0
+            # Told to stop, saving comes first: how long the process is left alone is not up to it. Validation and
+            # samples take long, so it is looked at again after each.
+            stopping = self._told(stop)
             loss = None if stopping and not last else self._validated(last)
-            if last or stopping or self.done % self.config.checkpoint_every_steps == 0:
+            stopping = stopping or (loss is not None and self._told(stop))
+            if due or stopping:
                 self.save(loss, wait=last or stopping)
-            if not stopping:
-                self._sampled(last)
+            if not stopping and self._sampled(last) and self._told(stop):
+                stopping = True
+                if due:
+                    self.checkpoints.finish()
+                else:
+                    self.save(loss)
             if stopping and not last:
                 raise TrainingStoppedError(
                     f"stage {self.stage} was asked to stop (SIGTERM): {self.done} of {self.steps} steps are saved; "
                     "the same command goes on from there"
                 )
+
+    def _told(self, stop: StopRequest) -> bool:
+        """Whether any process was told to stop: all stop after the same step. All processes ask together.
+
+        Raises:
+            CheckpointFailedError: the save that was being written beside the steps failed in one of them.
+        """
+        so_far = torch.tensor([float(not stop.requested), float(not self.checkpoints.failed)])
+        left_alone, saves_well = self.world.least(so_far).tolist()
+        if not saves_well:
+            self.checkpoints.finish()
+        return not left_alone
 
     def _validated(self, last: bool) -> float | None:
         every = self.config.validate_every_steps
@@ -188,10 +209,13 @@ class StageTrainer:
         self._event("validation", loss=found["total"], tasks=found["tasks"])
         return float(found["total"])
 
-    def _sampled(self, last: bool) -> None:
+    def _sampled(self, last: bool) -> bool:
+        """Whether it was time to sample, which is done."""
         every = self.config.sample_every_steps
-        if self._sample is not None and every and (self.done % every == 0 or last):
-            self._sample(self.done)
+        if self._sample is None or not every or (self.done % every and not last):
+            return False
+        self._sample(self.done)
+        return True
 
     def step(self, step: int) -> CurveRow | None:
         """Optimizer step `step`, counted from 0 and the one after the last, and the update of the average.
@@ -219,7 +243,7 @@ class StageTrainer:
             self._spike(step, float(losses_N3[0][:, 0].mean()), limit, sampled)
             return None
         if not math.isfinite(norm):
-            raise self._not_finite(step, f"the gradient's norm is {norm}", micro_batches)
+            raise self._gradient_not_finite(step, norm, sampled, losses_N3[0][:, 0].tolist())
         self._engine.state.average(ema_decay(self.config, self.stage, step))
         row = self._row(step, sampled, losses_N3[0], rate, norm)
         self._record(row, sampled, tally, clock)
@@ -237,7 +261,10 @@ class StageTrainer:
         for micro_batch in micro_batches:
             found = self._objective(self._engine.model, micro_batch)
             if not math.isfinite(float(found.total.detach())):
-                raise self._not_finite(step, f"the loss is {float(found.total.detach())}", [micro_batch])
+                # The others know nothing of it: this process tells, and they end because it does.
+                what = f"the loss is {float(found.total.detach())} in process {self.world.rank}"
+                record_event(self._workdir, "not_finite", self.done, step=step + 1, text=what, clips=micro_batch.ids)
+                raise self._not_finite(step, what, micro_batch.ids)
             tally.add(micro_batch, found)
             yield found.total
 
@@ -273,12 +300,11 @@ class StageTrainer:
         what = f"stage {self.stage}, step {step + 1}: the loss is {loss:.4g}, above {limit:.4g}"
         if policy == "stop" or self._spikes > self.config.guard.max_spikes:
             often = "" if policy == "stop" else f", spike number {self._spikes} of this run"
-            raise LossSpikeError(f"{what}{often}; clips of this step: {', '.join(clips)}. Nothing of it was saved")
+            raise LossSpikeError(f"{what}{often}. Nothing of it was saved: look at the latents of its {few_of(clips)}")
         after = self._batches.loader.state()
-        self._log(f"warning: {what}; policy {policy}; clips: {', '.join(clips)}")
+        self._log(f"warning: {what}; policy {policy}; {few_of(clips)}")
         if policy == "rewind":
             self.checkpoints.finish()
-            self.world.barrier()
             if (folder := self.checkpoints.latest()) is not None:
                 self._load(folder)
                 self._batches.loader.restore(after)
@@ -290,11 +316,24 @@ class StageTrainer:
         if self.world.leads:
             record_event(self._workdir, kind, self.done, **values)
 
-    def _not_finite(self, step: int, what: str, micro_batches: list[MicroBatch]) -> NonFiniteLossError:
-        clips = ", ".join(clip for micro_batch in micro_batches for clip in micro_batch.ids)
+    def _gradient_not_finite(
+        self, step: int, norm: float, sampled: list[SampledBatch], losses_N: list[float]
+    ) -> NonFiniteLossError:
+        """All processes see it at once, and none whose it was: gradients are summed while they are computed."""
+        parts = deal(sampled, self.world.data_size)
+        of = [(number, batch) for number, part in enumerate(parts) for batch in part]
+        batches = [
+            {"data_rank": number, "loss": loss, "clips": list(batch.ids)}
+            for (number, batch), loss in zip(of, losses_N, strict=True)
+        ]
+        clips, what = [clip for batch in sampled for clip in batch.ids], f"the gradient's norm is {norm}"
+        self._event("not_finite", step=step + 1, text=what, clips=clips, micro_batches=batches)
+        return self._not_finite(step, what, clips)
+
+    def _not_finite(self, step: int, what: str, clips: Sequence[str]) -> NonFiniteLossError:
         return NonFiniteLossError(
-            f"stage {self.stage}, step {step + 1}: {what}; clips of this step: {clips}. "
-            "Nothing was saved. Look at the latents of these clips, or lower training.learning_rate"
+            f"stage {self.stage}, step {step + 1}: {what}. Nothing of it was saved: lower training.learning_rate, or "
+            f"look at the latents of its {few_of(clips)}"
         )
 
     def save(self, validation_loss: float | None = None, *, wait: bool = True) -> None:

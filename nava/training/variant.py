@@ -136,7 +136,7 @@ class _Run:
             return folder / RESULT_FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{self._step.name}, seed {self._seed}, stage {stage}"
-        result = run_job(self._step, replace(job, workdir=str(folder)), name=name, key=key, progress=self._progress)
+        result = run_job(self._step, replace(job, workdir=str(folder.absolute())), name=name, progress=self._progress)
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         return result
 

@@ -1,6 +1,7 @@
 """One process of training: `python -m nava.training.worker JOB.json`, started by a launcher on every rank.
 
-Exit codes as those of `nava`: 0 done, 1 failed, 2 wrong input or setting. The last line on stderr says why.
+Exit codes as those of `nava`: 0 done, 1 failed, 2 wrong input or setting, 4 diverged, 143 told to stop and saved. The
+last line on stderr says why.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nava.runtime.errors import InputError, NavaError
+from nava.runtime.errors import NavaError, UnavailableError
 from nava.runtime.progress import Progress
 from nava.training.curves import CurveRow
 from nava.training.failures import explained
-from nava.training.interruption import TrainingStoppedError
 from nava.training.job_file import TrainingJob, read_job
 from nava.training.run_folder import FAILED, FINISHED, RUNNING, STOPPED, heartbeat, write_state
 
@@ -57,7 +57,7 @@ def train(job: TrainingJob, progress: ReportRows, log: Callable[[str], None]) ->
             if told is not error:
                 (folder / ERROR_FILE.format(rank=rank)).write_text(traceback.format_exc())
             if rank == 0:
-                state = STOPPED if isinstance(error, TrainingStoppedError) else FAILED
+                state = STOPPED if told.state == "interrupted" else FAILED
                 write_state(folder, state, error=str(told), exit_code=told.exit_code)
         raise told from error
     if rank == 0:
@@ -83,7 +83,7 @@ def _only_leader(folder: Path, patience_s: float, log: Callable[[str], None]) ->
     """Processes of an earlier run, whose launcher was killed, may still be ending: wait for them.
 
     Raises:
-        InputError: they do not end.
+        UnavailableError: they do not end.
     """
     end = time.monotonic() + patience_s
     with (folder / LEADER_LOCK).open("w") as file:
@@ -97,7 +97,7 @@ def _only_leader(folder: Path, patience_s: float, log: Callable[[str], None]) ->
                     log(f"waiting for an earlier run in {folder} to end")
                 told = True
                 if time.monotonic() > end:
-                    raise InputError(f"an earlier run is still at work in {folder}; end its processes") from None
+                    raise UnavailableError(f"an earlier run is still at work in {folder}; end its processes") from None
                 time.sleep(_LOOK_S)
         yield
 

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from nava.artifacts.bucket_files import BucketFile, bucket_file, bucket_names
-from nava.runtime.errors import InputError
+from nava.runtime.errors import InputError, UnavailableError
 
 
 @pytest.fixture
@@ -92,8 +92,11 @@ def test_what_has_no_version_is_fetched_every_time(tmp_path: Path, address: str)
     assert path.read_bytes() == b"WEIGHTS"
 
 
-def test_a_file_that_does_not_come_whole_is_refused(tmp_path: Path, address: str) -> None:
-    with pytest.raises(InputError, match=r"m\.pth came with 7 of its 9 bytes: try again"):
+def test_a_file_that_does_not_come_whole_is_fetched_again_and_then_refused(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nava.artifacts.store_faults.FIRST_WAIT_S", 0.0)
+    with pytest.raises(UnavailableError, match=r"m\.pth came with 7 of its 9 bytes: try again \(5 attempts\)"):
         BucketFile(address, 9, {"size": "9"}).fetch(tmp_path / "here")
     assert list((tmp_path / "here").iterdir()) == []
 

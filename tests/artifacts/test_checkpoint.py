@@ -4,22 +4,31 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from nava.artifacts.checkpoint import (
     MANIFEST_FILE,
     CheckpointDamagedError,
     CheckpointManifest,
-    latest_complete,
     read_manifest,
-    save_checkpoint,
+    reject,
     seal,
     verify,
 )
+from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_json
+from nava.training.checkpoints import Checkpoints
+from nava.training.sharded_state import ShardedState
+from nava.training.world import World
+from tests.training.latents_in_memory import tiny_training
+
+REPOSITORY = Path(__file__).parents[2]
+STATE = "state-00000.safetensors"
 
 
 def manifest(step: int, config_hash: str = "c0ffee") -> CheckpointManifest:
@@ -37,6 +46,18 @@ def write_two_files(folder: Path) -> None:
     (folder / "curves.jsonl").write_text("{}\n")
 
 
+def save_checkpoint(root: Path, what: CheckpointManifest, write: Callable[[Path], object], keep_last: int = 2) -> None:
+    """As a stage that has nothing to train saves: all files but that of the state are those that `write` makes."""
+    config = tiny_training(keep_checkpoints=keep_last)
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    state = ShardedState([], torch.optim.SGD([parameter]), refresh=lambda: None)
+    checkpoints = Checkpoints(root, config, what.config_hash, World(), print)
+    try:
+        checkpoints.save(state, what, write, wait=True)
+    finally:
+        checkpoints.close()
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for step in (10, 20, 30):
@@ -46,7 +67,7 @@ def root(tmp_path: Path) -> Path:
 
 def latest(root: Path, config_hash: str = "c0ffee") -> tuple[str | None, list[str]]:
     warnings: list[str] = []
-    found = latest_complete(root, config_hash, warnings.append)
+    found = Checkpoints(root, tiny_training(), config_hash, World(), warnings.append).latest()
     return (found.name if found else None), warnings
 
 
@@ -55,7 +76,7 @@ def test_the_newest_is_found_and_says_where_training_stood(root: Path) -> None:
     assert (name, warnings) == ("step-00000030", [])
     found = verify(root / "step-00000030")
     assert (found.stage, found.step, found.samples, found.rng) == (2, 30, 480, {"seed": 7})
-    assert set(found.files) == {"engine/weights.bin", "curves.jsonl"}
+    assert set(found.files) == {"engine/weights.bin", "curves.jsonl", STATE}
 
 
 def test_newest_is_by_number_not_by_text(tmp_path: Path) -> None:
@@ -78,8 +99,8 @@ def test_only_the_last_ones_are_kept(tmp_path: Path) -> None:
 
 
 def test_saving_a_step_again_replaces_it(root: Path) -> None:
-    save_checkpoint(root, manifest(30), lambda folder: (folder / "other").write_text("new") and None, keep_last=3)
-    assert set(verify(root / "step-00000030").files) == {"other"}
+    save_checkpoint(root, manifest(30), lambda folder: (folder / "other").write_text("new"), keep_last=3)
+    assert set(verify(root / "step-00000030").files) == {"other", STATE}
 
 
 @pytest.mark.parametrize("position", [0, 5000, 10239])
@@ -113,12 +134,14 @@ def test_damage_is_named_and_skipped(root: Path, damage, reason: str) -> None:
     assert reason in warnings[0]
 
 
-def test_all_damaged_means_none_and_a_warning_each(root: Path) -> None:
+def test_all_damaged_is_an_error_after_a_warning_each_and_all_stay(root: Path, capsys: pytest.CaptureFixture) -> None:
     for folder in root.iterdir():
         (folder / "curves.jsonl").write_text("x")
-    name, warnings = latest(root)
-    assert name is None
-    assert len(warnings) == 3
+    config = tiny_training()
+    with pytest.raises(InputError, match=r"has 3 checkpoint.* none is whole"):
+        Checkpoints(root, config, manifest(0).config_hash, World(), print).latest()
+    assert capsys.readouterr().out.count("is not used") == 3
+    assert len(list(root.glob("step-*"))) == 3
 
 
 def test_another_configuration_is_not_resumed(root: Path) -> None:
@@ -157,13 +180,14 @@ def test_a_manifest_may_not_point_outside(root: Path, name: str) -> None:
         verify(folder)
 
 
-def test_a_failed_save_leaves_nothing(root: Path) -> None:
+def test_a_failed_save_is_invisible_and_cleared(root: Path) -> None:
     def fail(folder: Path) -> None:
         write_two_files(folder)
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
         save_checkpoint(root, manifest(40), fail)
+    assert latest(root) == ("step-00000030", [])
     assert sorted(path.name for path in root.iterdir()) == ["step-00000010", "step-00000020", "step-00000030"]
 
 
@@ -171,17 +195,27 @@ def test_a_save_killed_half_way_is_invisible_and_cleared(root: Path) -> None:
     script = f"""
 import os, signal
 from pathlib import Path
-from nava.artifacts.checkpoint import CheckpointManifest, save_checkpoint
+from tests.artifacts.test_checkpoint import manifest, save_checkpoint
 def write(folder):
     (folder / "half").write_bytes(b"x" * 1000)
     os.kill(os.getpid(), signal.SIGKILL)
-save_checkpoint(Path({str(root)!r}), CheckpointManifest(2, 40, 640, "c0ffee", {{}}), write)
+save_checkpoint(Path({str(root)!r}), manifest(40), write)
 """
-    killed = subprocess.run([sys.executable, "-c", script], check=False)
+    killed = subprocess.run([sys.executable, "-c", script], check=False, cwd=REPOSITORY)
     assert killed.returncode == -signal.SIGKILL
     assert len(list(root.iterdir())) == 4
     assert latest(root) == ("step-00000030", [])
     assert len(list(root.iterdir())) == 3
+
+
+def test_of_rejected_ones_the_latest_stays(root: Path) -> None:
+    for step in (30, 20):
+        reject(root / f"step-000000{step}")
+    assert sorted(path.name for path in root.iterdir()) == [".rejected-step-00000030", "step-00000010"]
+    save_checkpoint(root, manifest(30), write_two_files, keep_last=3)
+    reject(root / "step-00000030")
+    assert sorted(path.name for path in root.iterdir()) == [".rejected-step-00000030", "step-00000010"]
+    assert latest(root) == ("step-00000010", [])
 
 
 def test_the_manifest_does_not_list_itself_and_sealing_twice_changes_nothing(tmp_path: Path) -> None:

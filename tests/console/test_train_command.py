@@ -5,14 +5,23 @@ import os
 import shutil
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
 
 from nava.artifacts.model_package import load_package
 from nava.runtime.storage import read_json
-from tests.console.train_runs import SETTINGS, arguments, lasting, nava, process, rows, train
+from tests.console.train_runs import (
+    SETTINGS,
+    arguments,
+    lasting,
+    nava,
+    one_line,
+    process,
+    rows,
+    train,
+    until,
+)
 from tests.evaluation.tiny_corpus import write_tiny_corpus
 
 
@@ -28,13 +37,6 @@ def finished(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = train(shards, out, "--max-steps", "8", "training.sample_every_steps=8", "training.validate_every_steps=4")
     assert done.exit_code == 0, done.output
     return out
-
-
-def one_line(text: str) -> str:
-    """The only line of an error."""
-    (line,) = text.strip().splitlines()
-    assert line.startswith("nava: ")
-    return line
 
 
 def test_a_run_leaves_rows_a_result_a_record_and_a_page(finished: Path, shards: Path) -> None:
@@ -144,6 +146,22 @@ def test_the_package_is_verified_and_says_what_it_is(finished: Path, tmp_path: P
         (("--data", "/nowhere"), "no latent shards there, index.parquet is missing"),
         (("--init", "/nowhere.safetensors"), "--init /nowhere.safetensors: there is nothing there"),
         (("--recipe", "dmo"), "unknown recipe 'dmo'"),
+        (("--data", "nowhere://x/y"), "nowhere://x/y"),
+        (
+            ("--nproc", "2"),
+            "2 processes cannot share a step of 1 micro-batch(es) with loader.run_length=1: set "
+            "training.micro_batches_per_step=2 loader.run_length=2; training.micro_batch_size=2 keeps the step at 4 "
+            "clips",
+        ),
+        (
+            ("--nproc", "2", "training.micro_batches_per_step=2"),
+            "2 processes cannot share a step of 2 micro-batch(es) with loader.run_length=1: set loader.run_length=2",
+        ),
+        (
+            ("training.lora.rank=2",),
+            "stage 1 of this recipe trains adapters (training.lora) on weights: give them with",
+        ),
+        (("training.first_stage=3",), "this recipe begins with stage 3 (training.first_stage), from weights"),
         (("training.zero_stage=7",), "training.zero_stage is 7"),
         (("tracking.uri=http://me:secret@host",), "tracking.uri is '…'"),
         (("model.text_len=5",), "model.text_len is 5, but the latents have"),
@@ -155,6 +173,18 @@ def test_what_cannot_be_is_told_in_one_line(shards: Path, tmp_path: Path, change
     assert refused.exit_code == 2
     assert message in one_line(refused.stderr)
     assert "secret" not in refused.stderr
+
+
+def test_a_folder_that_cannot_be_made_or_is_the_data_s_is_refused(shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused = train(shards, tmp_path / "file" / "run")
+    assert refused.exit_code == 2
+    assert "cannot be written" in one_line(refused.stderr)
+    for place in (shards, shards / "run"):
+        refused = train(shards, place)
+        assert refused.exit_code == 2
+        assert "lies in the latent shards of --data" in one_line(refused.stderr)
+        assert not (place / "job.json").exists()
 
 
 def test_a_missing_shard_is_named_before_anything_starts(shards: Path, tmp_path: Path) -> None:
@@ -197,6 +227,20 @@ def test_two_runs_do_not_share_a_folder(shards: Path, tmp_path: Path) -> None:
     assert "another `nava train run` works in" in one_line(refused.stderr)
 
 
+def test_processes_of_an_earlier_run_that_do_not_end_are_no_wrong_input(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    monkeypatch.setattr("nava.training.worker._PATIENCE_S", 0.0)
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / ".leader-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = train(shards, tmp_path / "run", "training.guard.grace_period_s=0.2")
+    assert refused.exit_code == 1
+    assert "an earlier run is still at work in" in refused.stderr.strip().splitlines()[-1]
+
+
 def test_samples_have_picture_and_sound(finished: Path) -> None:
     from nava.generation.media import read_mp4
 
@@ -217,7 +261,7 @@ def test_samples_that_fail_do_not_end_the_training(
     monkeypatch.setattr("nava.training.samples.load_video_codec", fail)
     done = train(shards, tmp_path / "run", "--max-steps", "2", "training.sample_every_steps=1")
     assert done.exit_code == 0
-    assert "warning: no samples at step 1: no codec here" in done.output
+    assert "warning: samples of step 1: no codec here" in done.output
     assert lasting(tmp_path / "run")[-1]["step"] == 2
 
 
@@ -265,32 +309,11 @@ def test_sigterm_saves_and_says_so(shards: Path, tmp_path: Path) -> None:
         _, told = running.communicate(timeout=120)
     finally:
         running.kill()
-    assert running.returncode == 1
+    assert running.returncode == 143
     assert "was asked to stop (SIGTERM)" in told.strip().splitlines()[-1]
     status = json.loads(nava("train", "status", str(out), "--json").output)
     assert status["state"] == "stopped"
     assert status["checkpoint"]["step"] == status["step"]
-
-
-def test_two_processes_through_the_launcher(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    more = ("training.engine=deepspeed", "training.micro_batches_per_step=2", "loader.run_length=2")
-    for processes, name in (("2", "two"), ("1", "one")):
-        done = train(shards, tmp_path / name, "--max-steps", "3", "--nproc", processes, *more)
-        assert done.exit_code == 0, done.output
-    two, one = rows(tmp_path / "two"), rows(tmp_path / "one")
-    assert [row["batches"] for row in two] == [row["batches"] for row in one]
-    assert [row["loss"] for row in two] == pytest.approx([row["loss"] for row in one], rel=1e-5)
-
-
-def test_what_a_rank_refuses_is_told_with_its_exit_code(
-    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    refused = train(shards, tmp_path / "run", "--nproc", "2", "--max-steps", "3")
-    assert refused.exit_code == 2
-    assert "training.micro_batches_per_step is 1" in one_line(refused.stderr)
-    assert json.loads(nava("train", "status", str(tmp_path / "run"), "--json").output)["state"] == "failed"
 
 
 def test_status_in_words_and_its_page(finished: Path) -> None:
@@ -333,10 +356,3 @@ def test_status_reads_without_torch(finished: Path) -> None:
 
 def test_the_settings_of_these_tests_are_settings() -> None:
     assert all("=" in setting for setting in SETTINGS)
-
-
-def until(so: "callable", seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not so():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)

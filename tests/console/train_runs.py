@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -56,3 +58,17 @@ def lasting(out: Path) -> list[dict]:
     """The rows without times, which differ from run to run."""
     names = ("step", "loss", "lr", "grad_norm", "batches", "samples")
     return [{name: row[name] for name in names} for row in rows(out)]
+
+
+def one_line(text: str) -> str:
+    """The only line of an error."""
+    (line,) = text.strip().splitlines()
+    assert line.startswith("nava: ")
+    return line
+
+
+def until(so: Callable[[], bool], seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not so():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)

@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from nava.launch.cluster_client import ClusterClient
+
 JOBS = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/nava/trainjobs"
 PODS = "/api/v1/namespaces/nava/pods"
 LINE_EVERY = timedelta(milliseconds=1)
@@ -129,6 +131,15 @@ class ApiServerStub:
             self.calls[call] += 1
             pending = self.faults.get(call)
             return pending.pop(0) if pending else None
+
+
+def stub_client(stub: ApiServerStub) -> ClusterClient:
+    """The launcher's client, connected to the stub."""
+    from kubernetes.client import ApiClient, Configuration
+
+    configuration = Configuration(host=stub.url)
+    configuration.retries = False
+    return ClusterClient(ApiClient(configuration), "nava")
 
 
 def _stamp(when: datetime) -> str:

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,11 +13,10 @@ import pytest
 
 from nava.config.launch import KubernetesConfig, LaunchConfig
 from nava.launch.cluster import ClusterLauncher
-from nava.launch.cluster_client import ClusterClient
 from nava.launch.command import LaunchFailedError, LaunchStoppedError, TrainingCommand, job_name
 from nava.launch.pod_logs import FINDER
 from nava.runtime.errors import InputError
-from tests.launch.api_server_stub import ApiServerStub
+from tests.launch.api_server_stub import ApiServerStub, stub_client
 
 COMMAND = TrainingCommand("train_stage1", "ab12", ("python", "-m", "nava.cli"), Path("/workspace"), grace_period_s=1.0)
 NAME = job_name(COMMAND)
@@ -40,7 +40,7 @@ class Launch(threading.Thread):
         self.lines: list[str] = []
         self.ended: Exception | None = None
         self._command = command
-        self._launcher = ClusterLauncher(config(**values), client(stub), self.lines.append)
+        self._launcher = ClusterLauncher(config(**values), stub_client(stub), self.lines.append)
         self.start()
 
     def run(self) -> None:
@@ -58,14 +58,6 @@ class Launch(threading.Thread):
 def config(**values) -> LaunchConfig:
     values = {"poll_every_s": 0.05, "api_timeout_s": 10.0} | values
     return LaunchConfig("kubernetes", nodes=2, processes_per_node=8, kubernetes=KubernetesConfig(**values))
-
-
-def client(stub: ApiServerStub) -> ClusterClient:
-    from kubernetes.client import ApiClient, Configuration
-
-    configuration = Configuration(host=stub.url)
-    configuration.retries = False
-    return ClusterClient(ApiClient(configuration), "nava")
 
 
 def wait_for(condition, what: str) -> None:
@@ -142,6 +134,30 @@ def test_a_job_that_is_complete_already_is_done(stub: ApiServerStub) -> None:
     assert len(stub.jobs) == 1
 
 
+def test_a_complete_job_whose_result_is_gone_is_run_again_once(stub: ApiServerStub, tmp_path: Path) -> None:
+    command = replace(COMMAND, result=tmp_path / "result")
+    first = Launch(stub, command)
+    submitted(stub)
+    stub.condition(NAME, "Complete")
+    assert first.result() is None
+    second = Launch(stub, command)
+    wait_for(lambda: stub.jobs.get(NAME, {}).get("metadata", {}).get("uid") not in (None, "uid-1"), "a new one")
+    # It leaves no result either, and is not started a third time.
+    stub.condition(NAME, "Complete")
+    assert second.result() is None
+    assert len([event for event in stub.events if event[1] == "ADDED"]) == 2
+    assert f"TrainJob {NAME}: complete, but {tmp_path}/result is not there any more; running it again" in second.lines
+
+
+def test_a_complete_job_whose_result_is_there_is_not_run_again(stub: ApiServerStub, tmp_path: Path) -> None:
+    command = replace(COMMAND, result=tmp_path)
+    Launch(stub, command)
+    submitted(stub)
+    stub.condition(NAME, "Complete")
+    assert Launch(stub, command).result() is None
+    assert len([event for event in stub.events if event[1] == "ADDED"]) == 1
+
+
 def test_a_job_that_failed_before_makes_room_for_a_new_one(stub: ApiServerStub) -> None:
     first = Launch(stub)
     submitted(stub)
@@ -158,7 +174,7 @@ def test_a_job_that_is_being_deleted_is_waited_for(stub: ApiServerStub) -> None:
     Launch(stub)
     submitted(stub)
     stub.slow_deletion = True
-    client(stub).delete(NAME)
+    stub_client(stub).delete(NAME)
     launch = Launch(stub)
     wait_for(lambda: any("is being deleted" in line for line in launch.lines), "it waits")
     stub.finish_deletion(NAME)
@@ -189,6 +205,29 @@ def test_a_failed_job_is_told_by_the_pod_that_ended_first(stub: ApiServerStub) -
     )
     assert isinstance(error, LaunchFailedError)
     assert error.exit_code == 2
+
+
+def test_a_training_that_diverged_keeps_its_exit_code(stub: ApiServerStub) -> None:
+    launch = Launch(stub)
+    submitted(stub)
+    stub.end_pod(stub.add_pod(NAME, 0), 4, "nava: rank 0 ended with exit code 4: the loss is nan\n")
+    stub.condition(NAME, "Failed", "FailedJobs", "jobset failed")
+    error = launch.result()
+    assert isinstance(error, LaunchFailedError)
+    assert error.exit_code == 4
+
+
+def test_a_job_whose_pods_were_all_told_to_stop_was_interrupted_and_did_not_fail(stub: ApiServerStub) -> None:
+    launch = Launch(stub)
+    submitted(stub)
+    for node in range(2):
+        stub.end_pod(stub.add_pod(NAME, node), 143, "nava: rank 0 ended with exit code 143: 7 of 9 steps are saved\n")
+    stub.condition(NAME, "Failed", "DeadlineExceeded", "active for longer than its deadline")
+    error = launch.result()
+    assert isinstance(error, LaunchStoppedError)
+    assert error.state == "interrupted"
+    assert "was stopped (DeadlineExceeded: active for longer than its deadline)" in str(error)
+    assert "7 of 9 steps are saved" in str(error)
 
 
 def test_a_failed_job_without_pods_is_told_by_its_condition(stub: ApiServerStub) -> None:
@@ -361,7 +400,7 @@ def test_a_cancelled_launch_deletes_its_job_and_waits_for_it(
 
     threading.Thread(target=delete_later, daemon=True).start()
     with pytest.raises(error):
-        ClusterLauncher(config(), client(stub), lines.append).run(COMMAND)
+        ClusterLauncher(config(), stub_client(stub), lines.append).run(COMMAND)
     assert NAME not in stub.jobs
     assert stub.calls["delete"] == 1
     assert f"TrainJob {NAME}: told to stop; deleting it" in lines
@@ -370,6 +409,6 @@ def test_a_cancelled_launch_deletes_its_job_and_waits_for_it(
 def test_a_job_may_be_left_running_when_its_watcher_is_told_to_stop(stub: ApiServerStub) -> None:
     stop_when(lambda: stub.calls["watch"] >= 1, signal.SIGTERM)
     with pytest.raises(LaunchStoppedError, match="was left running"):
-        ClusterLauncher(config(delete_when_stopped=False), client(stub), [].append).run(COMMAND)
+        ClusterLauncher(config(delete_when_stopped=False), stub_client(stub), [].append).run(COMMAND)
     assert NAME in stub.jobs
     assert stub.calls["delete"] == 0

@@ -89,7 +89,7 @@ def test_names_and_urls_of_secrets() -> None:
     assert not holds_password("http://host/path:1@2")
 
 
-@pytest.mark.parametrize(("ended", "exit_code"), [(1, 1), (2, 2), (3, 3), (137, 1), (-9, 1)])
+@pytest.mark.parametrize(("ended", "exit_code"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 1), (137, 1), (-9, 1)])
 def test_exit_codes_that_mean_something_keep_it(ended: int, exit_code: int) -> None:
     assert LaunchFailedError("failed", ended).exit_code == exit_code
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from nava.launch.manifest import PAGE, render_manifests
+from nava.training.manifest import PAGE, render_manifests
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,9 @@ def text_of(html: str) -> str:
         "no privileges but IPC_LOCK",
         "20 times at most",
         "they have not been submitted to a cluster",
-        "--recipe paper --stage 3",
+        "python -m nava.training.worker /workspace/training/paper/stage3/job.json",
+        "on the shared volume it is /workspace/training/paper/stage1/job.json",
+        "the training diverges (exit code 2, 3 or 4)",
     ],
 )
 def test_it_says_what_lands_where(page: str, said: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nava.config.launch import LaunchConfig
-from nava.launch.command import LaunchFailedError, TrainingCommand, make_launcher
+from nava.launch.command import LaunchFailedError, LaunchStoppedError, TrainingCommand, make_launcher
 from nava.launch.processes import LOG_FOLDER
 
 HERE = Path(__file__).parent
@@ -84,6 +84,13 @@ def test_a_rank_that_fails_is_named_and_not_the_one_that_lost_it(tmp_path: Path,
     assert caught.value.exit_code == 1
 
 
+def test_ranks_that_were_told_to_stop_and_saved_have_not_failed(tmp_path: Path) -> None:
+    with pytest.raises(LaunchStoppedError) as caught:
+        launch(tmp_path, 1, 2, "stopped", "1")
+    assert str(caught.value) == "train_stage1: rank 1 ended with exit code 143: 2 of 9 steps are saved"
+    assert (caught.value.exit_code, caught.value.state) == (143, "interrupted")
+
+
 def start(folder: Path, grace_s: float, what: str) -> tuple["subprocess.Popen[str]", list[int]]:
     """A launcher in a process of its own, and the process ids of its ranks once they run."""
     argv = [sys.executable, str(HERE / "launch_two_ranks.py"), str(folder), str(grace_s), what]
@@ -97,7 +104,7 @@ def test_sigterm_reaches_the_ranks_which_save_within_their_grace_period(tmp_path
     launcher, ranks = start(tmp_path, 20, "wait")
     launcher.send_signal(signal.SIGTERM)
     _, errors = launcher.communicate(timeout=PATIENCE_S)
-    assert launcher.returncode == 1
+    assert launcher.returncode == 143
     assert "nava: train_stage1 was told to stop: so were its ranks, and ended within" in errors
     assert (tmp_path / "saved0").is_file()
     assert (tmp_path / "saved1").is_file()
@@ -108,7 +115,7 @@ def test_ranks_that_do_not_end_are_killed_after_their_grace_period(tmp_path: Pat
     launcher, ranks = start(tmp_path, 1, "stubborn")
     launcher.send_signal(signal.SIGTERM)
     _, errors = launcher.communicate(timeout=PATIENCE_S)
-    assert launcher.returncode == 1
+    assert launcher.returncode == 143
     assert "were killed when the grace period was over" in errors
     assert not any(alive(rank) for rank in ranks)
 
@@ -130,7 +137,16 @@ def test_a_killed_agent_takes_its_ranks_along(tmp_path: Path) -> None:
     wait_for(lambda: not any(alive(rank) for rank in ranks), "the ranks ended")
 
 
-def test_agents_take_the_variables_that_the_trainer_sets_in_a_pod(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("what", "code", "words"),
+    [
+        ("wrong-input", 2, "training.stage1.steps is 0; it must be at least 1"),
+        ("diverged", 4, "the loss is nan"),
+        ("stopped", 143, "2 of 9 steps are saved"),
+    ],
+)
+def test_a_pod_ends_as_its_rank_did(tmp_path: Path, what: str, code: int, words: str) -> None:
+    """Two agents with the variables that the Trainer sets in a pod."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -139,16 +155,15 @@ def test_agents_take_the_variables_that_the_trainer_sets_in_a_pod(tmp_path: Path
         variables = {"PET_NNODES": "2", "PET_NPROC_PER_NODE": "1", "PET_NODE_RANK": str(node)}
         variables |= {"PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": port}
         argv = [sys.executable, "-m", "nava.launch.agent", "--log-dir", str(tmp_path / f"node{node}")]
-        argv += ["--workdir", str(tmp_path), "--", sys.executable, str(RANKS), "wrong-input", "1"]
+        argv += ["--workdir", str(tmp_path), "--", sys.executable, str(RANKS), what, "1"]
         agents.append(
             subprocess.Popen(argv, env={**os.environ, **variables}, stdout=-1, stderr=-1, text=True, cwd=ROOT)
         )
     said = [agent.communicate(timeout=PATIENCE_S) for agent in agents]
     assert "[rank 0] sum 3 of 2 ranks" in said[0][0]
-    last = said[1][1].splitlines()[-1]
-    assert last == "nava: rank 1 ended with exit code 2: training.stage1.steps is 0; it must be at least 1"
-    assert agents[1].returncode == 2
-    assert agents[0].returncode != 0
+    assert said[1][1].splitlines()[-1] == f"nava: rank 1 ended with exit code {code}: {words}"
+    assert agents[1].returncode == code
+    assert agents[0].returncode not in (0, code)
 
 
 def test_nodes_that_never_meet_are_an_error_with_one_line(tmp_path: Path) -> None:

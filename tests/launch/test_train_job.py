@@ -132,29 +132,45 @@ def test_the_commands_variables_win_over_the_clusters() -> None:
     assert env == [{"name": "A", "value": "x=y"}, {"name": "B", "value": "2"}]
 
 
-def test_the_runtime_retries_what_was_disrupted_and_not_what_is_wrong() -> None:
+@pytest.mark.parametrize(
+    ("happened", "action"),
+    [
+        ("has condition DisruptionTarget", "again"),
+        ("failed with exit code 143", "again"),
+        ("failed with exit code 2", "never"),
+        ("failed with exit code 3", "never"),
+        ("failed with exit code 4", "never"),
+        ("failed with exit code 1", "counted"),
+        ("failed with exit code 14", "counted"),
+        ("failed with exit code 137", "counted"),
+    ],
+)
+def test_the_job_set_starts_again_uncounted_after_a_stop_and_never_after_what_would_end_the_same(
+    happened: str, action: str
+) -> None:
+    # As the Job controller words what its pod failure policy did.
+    message = f"Container node for pod nava/x-node-0-3-abcde {happened} matching FailJob rule at index 1"
+    rules = training_runtime(KubernetesConfig())["spec"]["template"]["spec"]["failurePolicy"]["rules"]
+    actions = {"RestartJobSetAndIgnoreMaxRestarts": "again", "FailJobSet": "never"}
+    matching = [rule for rule in rules if re.search(rule["onJobFailureMessagePatterns"][0], message)]
+    assert [actions[rule["action"]] for rule in matching] == ([] if action == "counted" else [action])
+    assert len({rule["name"] for rule in rules}) == len(rules)
+    assert all(rule["onJobFailureReasons"] == ["PodFailurePolicy"] for rule in rules)
+
+
+def test_the_job_fails_at_once_and_says_why_for_every_code_that_a_rule_reads() -> None:
     runtime = training_runtime(KubernetesConfig(max_restarts=5))
     check_training_runtime(runtime)
     job_set = runtime["spec"]["template"]["spec"]
     assert job_set["failurePolicy"]["maxRestarts"] == 5
-    disrupted, wrong = job_set["failurePolicy"]["rules"]
-    assert disrupted["action"] == "RestartJobSetAndIgnoreMaxRestarts"
-    assert wrong["action"] == "FailJobSet"
-    # As the Job controller words what its pod failure policy did.
-    said = {
-        "Pod nava/x-node-0-3-abcde has condition DisruptionTarget matching FailJob rule at index 0": disrupted,
-        "Container node for pod nava/x-node-0-3-abcde failed with exit code 2 matching FailJob rule at index 1": wrong,
-    }
-    for message, rule in said.items():
-        matching = [one for one in (disrupted, wrong) if re.search(one["onJobFailureMessagePatterns"][0], message)]
-        assert matching == [rule]
     job = job_set["replicatedJobs"][0]["template"]
     assert job["metadata"]["labels"] == {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
     assert job["spec"]["backoffLimit"] == 0
     assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
-    by_condition, by_exit_code = job["spec"]["podFailurePolicy"]["rules"]
-    assert by_condition["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
-    assert by_exit_code["onExitCodes"]["values"] == [2, 3]
+    disrupted, *by_exit_code = job["spec"]["podFailurePolicy"]["rules"]
+    assert disrupted == {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert {rule["action"] for rule in by_exit_code} == {"FailJob"}
+    assert [rule["onExitCodes"]["values"] for rule in by_exit_code] == [[143], [2, 3, 4]]
 
 
 def test_rdma_may_pin_memory_and_nothing_else_is_granted() -> None:

@@ -6,6 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+ENDS = {
+    "wrong-input": (2, "training.stage1.steps is 0; it must be at least 1"),
+    "diverged": (4, "the loss is nan"),
+    "stopped": (143, "2 of 9 steps are saved"),
+}
+
 
 def meet(what: str, argument: str) -> None:
     """Gloo, a sum over all ranks; then the rank that the argument names ends in some way and the others wait for it."""
@@ -28,8 +34,9 @@ def end(what: str, rank: int) -> None:
         raise ValueError(f"rank {rank} cannot go on")
     if what == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
-    print("nava: training.stage1.steps is 0; it must be at least 1", file=sys.stderr, flush=True)
-    os._exit(2)
+    code, words = ENDS[what]
+    print(f"nava: {words}", file=sys.stderr, flush=True)
+    os._exit(code)
 
 
 def wait(what: str, folder: Path) -> None:

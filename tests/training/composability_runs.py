@@ -26,8 +26,8 @@ from nava.runtime.storage import read_json
 from nava.training import stage
 from nava.training.adapters import Adapter, weights_sha256
 from nava.training.interruption import TrainingStoppedError
+from nava.training.run_folder import read_rows
 from nava.training.stage import run_stage
-from nava.training.step_metrics import read_metrics
 from tests.training.composability import COMMON, STEPS, STOP_AT, Combination
 from tests.training.latents_in_memory import TINY_MODEL
 from tests.training.plain_loop import plain_losses
@@ -107,7 +107,7 @@ def _judged(combination: Combination, folder: Path) -> Outcome:
         return Outcome(FAILED, "no result; see log.txt")
     config = combination.config
     losses, average, moved = _expected(folder / START_FILE, json.dumps(combination.settings.get("lora")))
-    rows = read_metrics(workdir / "metrics.jsonl")
+    rows = read_rows(workdir / "metrics.jsonl")
     found = load_file(workdir / "result" / "model.safetensors")
     if [row["step"] for row in rows] != list(range(1, STEPS + 1)) or set(found) != set(average):
         return Outcome(FAILED, "steps or weights are missing")

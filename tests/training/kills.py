@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from nava.training.step_metrics import METRICS_FILE, read_metrics
+from nava.training.run_folder import METRICS_FILE, read_rows
 from tests.training.stage_runs import REPOSITORY
 
 _TAIL_BYTES = 1 << 16
@@ -43,7 +43,7 @@ class Disturbed:
 
 def curve(workdir: Path) -> list[dict[str, Any]]:
     """What must be the same in every run of a stage."""
-    return [{name: row[name] for name in SAME} for row in read_metrics(workdir / METRICS_FILE)]
+    return [{name: row[name] for name in SAME} for row in read_rows(workdir / METRICS_FILE)]
 
 
 def last_step(workdir: Path) -> int:

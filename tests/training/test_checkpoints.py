@@ -5,13 +5,19 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from nava.artifacts.checkpoint import CheckpointManifest, verify
 from nava.runtime.hashing import sha256_tree
 from nava.training.checkpoints import CheckpointFailedError, Checkpoints
+from nava.training.engine import PlainEngine
+from nava.training.run_folder import read_rows
 from nava.training.stage import run_stage
 from nava.training.world import World
 from tests.training.interrupted_stage import stage_job
@@ -69,14 +75,104 @@ def test_best_checkpoints_stay_beside_the_newest(tmp_path: Path) -> None:
     assert kept == ["step-00000001", "step-00000002", "step-00000006"]
 
 
+# As a full disk does, it lets the small files of a run through, and the write of the state fails half way.
+LIMITED = """
+import resource
+from tests.training.interrupted_stage import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (32768, 32768))
+main()
+"""
+
+
 def test_a_disk_that_cannot_be_written_is_an_error_with_its_reason(tmp_path: Path) -> None:
-    job = stage_job(tmp_path, "plain")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nava.training.state_file.save_file", _full)
-        with pytest.raises(CheckpointFailedError, match=r"could not be written: .*No space left"):
-            run_stage(job)
+    """The real write of safetensors fails here, which raises no OSError."""
+    command = [sys.executable, "-c", LIMITED, str(tmp_path), "plain"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, check=False, text=True, capture_output=True, env=environment)
+    assert done.returncode == 1, done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith(f"the checkpoint could not be written to {tmp_path / 'checkpoints'}: a file grew larger")
+    assert last.endswith("make room and run the same command again")
     assert not (tmp_path / "result").exists()
     assert not [path for path in (tmp_path / "checkpoints").iterdir() if path.name.startswith("step-")]
+
+
+def test_a_save_beside_the_steps_that_fails_ends_training_at_once(tmp_path: Path) -> None:
+    job = stage_job(tmp_path, "plain")
+    job = replace(job, training=replace(job.training, checkpoint_every_steps=20, checkpoint_async=True))
+    job.training.stage2.steps = 60
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nava.training.state_file.save_file", _full)
+        with pytest.raises(CheckpointFailedError, match="no space left on the disk: make room and run the same"):
+            run_stage(job)
+    # Not at the next save, which is after step 40.
+    assert 20 <= len(read_rows(tmp_path / "metrics.jsonl")) < 35
+
+
+ONE_DISK_IS_FULL = """
+import sys
+from pathlib import Path
+from nava.runtime.errors import NavaError
+from nava.training.stage import run_stage
+from nava.training.world import join_world
+from tests.training.stage_runs import job_of
+
+def full(*_arguments, **_named):
+    raise OSError(28, "No space left on device")
+
+job = job_of(Path(sys.argv[1]), {"stage2": {"steps": 6}})
+rank = join_world(job.training).rank
+if rank == 1:
+    import nava.training.state_file
+    nava.training.state_file.save_file = full
+try:
+    run_stage(job)
+except NavaError as error:
+    print(f"rank {rank}: {error}", file=sys.stderr, flush=True)
+    sys.exit(1)
+"""
+
+
+def test_a_disk_that_is_full_for_one_process_ends_all_of_them(tmp_path: Path) -> None:
+    script = tmp_path / "full.py"
+    script.write_text(ONE_DISK_IS_FULL)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, str(tmp_path)], check=False, text=True, capture_output=True, env=environment)
+    assert done.returncode != 0
+    assert "rank 1: the checkpoint could not be written" in done.stderr
+    assert "rank 0: another process could not write its part of the checkpoint" in done.stderr
+    assert not (tmp_path / "result").exists()
+
+
+def test_a_record_that_a_dead_process_never_writes_does_not_keep_the_first_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nava.training.checkpoints._PATIENCE_S", 0.1)
+    job = stage_job(tmp_path, "plain")
+    config = replace(job.training, checkpoint_async=True)
+    assert config.guard.collective_timeout_s > 100
+    checkpoints = Checkpoints(tmp_path, config, "c0ffee", World(rank=0, size=2), print)
+    state = PlainEngine(config, torch.nn.Linear(2, 2)).state
+    checkpoints.save(state, CheckpointManifest(2, 1, 4, "c0ffee", {}), lambda part: None)
+    since = time.monotonic()
+    checkpoints.close()
+    assert time.monotonic() - since < 20
+    assert [path.name for path in tmp_path.iterdir()] == [".part-00000001"]
+
+
+def test_what_others_still_write_is_waited_for_when_training_ends_on_an_error(tmp_path: Path) -> None:
+    config = replace(stage_job(tmp_path, "plain").training, checkpoint_async=True)
+    checkpoints = Checkpoints(tmp_path, config, "c0ffee", World(rank=0, size=2), print)
+    engine, manifest = PlainEngine(config, torch.nn.Linear(2, 2)), CheckpointManifest(2, 1, 4, "c0ffee", {})
+    checkpoints.save(engine.state, manifest, lambda part: None)
+    other = Checkpoints(tmp_path, config, "c0ffee", World(rank=1, size=2), print)
+    late = threading.Timer(0.5, other.save, (engine.state, manifest, lambda part: None))
+    late.start()
+    checkpoints.close()
+    late.join()
+    other.close()
+    assert set(verify(tmp_path / "step-00000001").files) == {"state-00000.safetensors", "state-00001.safetensors"}
 
 
 def _full(*_arguments: object, **_named: object) -> None:
@@ -140,13 +236,13 @@ def test_a_bucket_that_is_out_of_reach_costs_a_warning(tmp_path: Path, monkeypat
 
 def test_rejected_checkpoints_do_not_push_out_new_ones(trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained / "checkpoints", tmp_path / "checkpoints")
-    for folder in (tmp_path / "checkpoints").iterdir():
-        flip_a_bit(folder / "state-00000.safetensors")
+    flip_a_bit(tmp_path / "checkpoints" / "step-00000006" / "state-00000.safetensors")
     job = stage_job(tmp_path, "plain")
-    run_stage(replace(job, training=replace(job.training, checkpoint_every_steps=3)))
+    run_stage(replace(job, training=replace(job.training, checkpoint_every_steps=5)))
     left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert [name for name in left if name.startswith("step-")] == ["step-00000003", "step-00000006"]
-    assert sum(name.startswith(".rejected-step-") for name in left) == 2
+    assert [name for name in left if name.startswith("step-")] == ["step-00000005", "step-00000006"]
+    # That of the latest step can still be looked into.
+    assert [name for name in left if name.startswith(".")] == [".rejected-step-00000006"]
 
 
 HANGING = """

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nava.runtime.errors import InputError
 from nava.training.engine import Engine, PlainEngine, create_engine
 from nava.training.state_file import Snapshot, StateFiles, state_file
-from nava.training.world import join_world
+from nava.training.world import World, join_world
 from tests.training.latents_in_memory import tiny_training
 
 CONFIG = tiny_training(learning_rate=1e-2, gradient_clip=0.5)
@@ -91,6 +92,28 @@ def test_an_infinite_gradient_is_reported() -> None:
     engine = PlainEngine(CONFIG, model)
     norm = engine.update(iter([model.trunk.weight.sum() * float("inf")]), 1e-3)
     assert not torch.isfinite(torch.tensor(norm))
+
+
+def test_the_plain_engine_refuses_a_precision_that_it_does_not_compute_in() -> None:
+    config = replace(CONFIG, engine="plain", precision="bf16")
+    with pytest.raises(InputError, match=r"training\.engine=plain computes in float32, .*training\.precision is bf16"):
+        create_engine(config, TwoHeads())
+
+
+def test_the_plain_engine_trains_where_its_process_computes() -> None:
+    class OnMeta(World):
+        device = torch.device("meta")  # the one that is there without a GPU
+
+    moved: list[torch.device] = []
+
+    class Watched(TwoHeads):
+        def to(self, device: torch.device) -> "Watched":
+            moved.append(device)
+            return self
+
+    engine = create_engine(replace(CONFIG, engine="plain"), Watched(), OnMeta())
+    assert moved == [torch.device("meta")]
+    assert len(train(engine, 0, 2)) == 2
 
 
 def test_a_closed_engine_leaves_the_functions_of_pytorch_as_they_were() -> None:

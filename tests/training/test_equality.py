@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file
 
 from nava.runtime.hashing import sha256_tree
-from nava.training.step_metrics import read_metrics
+from nava.training.run_folder import read_rows
 from tests.training.plain_loop import plain_losses
 from tests.training.stage_runs import STEPS, job_of, run_in
 
@@ -49,7 +49,7 @@ def test_losses_norms_and_averages_are_those_of_the_plain_loop(
     runs: dict[int, Path], plain: tuple, processes: int, stage: int
 ) -> None:
     losses, norms, average = plain
-    rows = read_metrics(runs[processes] / f"zero{stage}" / "metrics.jsonl")
+    rows = read_rows(runs[processes] / f"zero{stage}" / "metrics.jsonl")
     assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
     assert len({round(loss, 4) for loss in losses}) > 15
     assert [row["loss"] for row in rows] == pytest.approx(losses, rel=1e-5)
@@ -64,7 +64,7 @@ def test_losses_norms_and_averages_are_those_of_the_plain_loop(
 def test_ten_steps_and_ten_more_are_twenty_bit_for_bit(runs: dict[int, Path], processes: int, stage: int) -> None:
     folder = runs[processes]
     assert sha256_tree(folder / f"stopped{stage}" / "result") == sha256_tree(folder / f"zero{stage}" / "result")
-    straight, stopped = (read_metrics(folder / f"{name}{stage}" / "metrics.jsonl") for name in ("zero", "stopped"))
+    straight, stopped = (read_rows(folder / f"{name}{stage}" / "metrics.jsonl") for name in ("zero", "stopped"))
     for name in ("step", "loss", "lr", "grad_norm", "batches", "samples"):
         assert [row[name] for row in stopped] == [row[name] for row in straight]
 
@@ -78,7 +78,7 @@ def test_another_number_of_processes_and_another_stage_see_the_samples_that_were
     resumed = run_in(1, tmp_path, [{"workdir": "moved", "training": training}])
     assert resumed.returncode == 0, resumed.stderr[-3000:]
     assert "goes on after step 10 of 20" in resumed.stdout
-    rows, expected = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("moved", "straight"))
+    rows, expected = (read_rows(tmp_path / name / "metrics.jsonl") for name in ("moved", "straight"))
     assert [row["batches"] for row in rows] == [row["batches"] for row in expected]
     assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in expected], rel=1e-5)
     assert json.loads((tmp_path / "moved" / "result" / "manifest.json").read_text())["step"] == STEPS

@@ -4,6 +4,7 @@ import errno
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from nava.runtime.errors import InputError
 from nava.training.failures import explained
@@ -19,6 +20,12 @@ from nava.training.failures import explained
         (MemoryError(), "out of main memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out of main memory"),
         (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "no space left on the disk (/data/x)"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "quota is used up: make room and run the same command again"),
+        (
+            SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+            "no space left on the disk: make room and run the same command again",
+        ),
+        (SafetensorError("Error while deserializing header"), "SafetensorError: Error while deserializing header"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.safetensors"), "(a.safetensors)"),
         (ValueError("two\nlines"), "ValueError: two lines"),
         (KeyError(), "KeyError"),

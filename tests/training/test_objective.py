@@ -41,7 +41,7 @@ def micro_batch(number: int = 0, audio: int = 0, paired: int = 1, **changes: flo
     settings = StageConfig(1, audio, paired, 0, **changes)
     sampler = MicroBatchSampler(SHARDS, tiny_training(stage1=settings), LoaderConfig(), 1, 3)
     sampled = sampler[number]
-    return drawn_for(sampled, SHARDS.read(sampled.ids), settings, 3, 1)
+    return drawn_for(sampled, SHARDS.read(sampled.ids, with_video=sampled.task.modality == "av"), settings, 3, 1)
 
 
 def test_an_audio_micro_batch_leaves_the_picture_out() -> None:
@@ -305,14 +305,6 @@ def test_voices_reach_a_model_that_takes_them_and_dropped_ones_are_unknown() -> 
     assert model.conditions["speaker_slot_S"].tolist() == [1, 9, 11]
     Objective(DIFFUSION)(model, batch)
     assert model.conditions["speaker_SE"] is None
-
-
-def test_a_replaced_voice_is_that_of_another_span() -> None:
-    model = Recorder()
-    batch = replace(voiced(micro_batch(), [False] * 3), text_dropped=torch.zeros(4, dtype=torch.bool))
-    replaced = replace(batch, voice_replaced=torch.tensor([False, True, False]))
-    Objective(DIFFUSION, with_voices=True)(model, replaced)
-    assert model.conditions["speaker_SE"].tolist() == [[1, 2], [1, 2], [5, 6]]
 
 
 def test_a_dropped_text_takes_its_voices_along() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nava.artifacts.checkpoint import CheckpointManifest, save_checkpoint
+from nava.artifacts.checkpoint import CheckpointManifest, part_of, publish, seal
 from nava.runtime.errors import InputError
 from nava.runtime.storage import read_json
 from nava.training.job_file import first_difference, read_job
@@ -88,7 +88,10 @@ def test_the_newest_checkpoint_and_its_age(tmp_path: Path) -> None:
     folder = running(a_run(tmp_path))
     for step in (3, 6):
         manifest = CheckpointManifest(1, step, 8 * step, "hash", {}, validation_loss=step / 2)
-        save_checkpoint(folder / CHECKPOINTS, manifest, lambda part: (part / "x").write_text("x") and None)
+        part = part_of(folder / CHECKPOINTS, step)
+        part.mkdir(parents=True)
+        (part / "x").write_text("x")
+        publish(part, seal(part, manifest))
     found = read_status(folder, now=time.time() + 30).checkpoint
     assert found is not None
     assert (found.step, found.count, found.validation_loss) == (6, 2, 3.0)

@@ -9,10 +9,11 @@ import pytest
 
 from nava.config.training_guard import GuardConfig
 from nava.data.shards import LatentBatch
+from nava.runtime.errors import EXIT_DIVERGED
 from nava.training.curves import CurveRow
-from nava.training.spikes import LossSpikeError, spike_threshold
+from nava.training.run_folder import read_rows
+from nava.training.spikes import LossSpikeError, few_of, spike_threshold
 from nava.training.stage import StageJob, run_stage
-from nava.training.step_metrics import read_metrics
 from tests.training.latents_in_memory import LatentsInMemory
 from tests.training.stage_runs import job_of
 
@@ -78,7 +79,7 @@ ENGINES = [("plain", 1), ("deepspeed", 0), ("deepspeed", 1), ("deepspeed", 2), (
 def test_a_skipped_step_leaves_no_trace(tmp_path: Path, engine: str, zero_stage: int) -> None:
     """The steps after it are those of a run in which that micro-batch was as it should be and its update left out."""
     run_stage(job(tmp_path / "skip", "skip", engine, zero_stage))
-    rows = read_metrics(tmp_path / "skip" / "metrics.jsonl")
+    rows = read_rows(tmp_path / "skip" / "metrics.jsonl")
     assert [row["step"] for row in rows] == list(range(1, 41))
     assert max(row["loss"] for row in rows) < 100
     events = [json.loads(line) for line in (tmp_path / "skip" / "events.jsonl").read_text().splitlines()]
@@ -89,18 +90,18 @@ def test_a_skipped_step_leaves_no_trace(tmp_path: Path, engine: str, zero_stage:
     # The plain engine, whose skip is plainly one, is what the others are compared with.
     if engine != "plain":
         run_stage(job(tmp_path / "plain", "skip", "plain"))
-        expected = read_metrics(tmp_path / "plain" / "metrics.jsonl")
+        expected = read_rows(tmp_path / "plain" / "metrics.jsonl")
         assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in expected], rel=2e-5)
 
 
 def test_rewinding_goes_back_to_the_last_save_and_past_the_micro_batches_since(tmp_path: Path) -> None:
     run_stage(job(tmp_path / "rewind", "rewind", "plain", loud=33))
-    rows = read_metrics(tmp_path / "rewind" / "metrics.jsonl")
+    rows = read_rows(tmp_path / "rewind" / "metrics.jsonl")
     assert [row["step"] for row in rows] == list(range(1, 41))
     assert max(row["loss"] for row in rows) < 100
     quiet = job(tmp_path / "quiet", "rewind", "plain", loud=10**9)
     run_stage(quiet)
-    undisturbed = [row["batches"] for row in read_metrics(tmp_path / "quiet" / "metrics.jsonl")]
+    undisturbed = [row["batches"] for row in read_rows(tmp_path / "quiet" / "metrics.jsonl")]
     seen = [row["batches"] for row in rows]
     # The spike was at step 33; steps 31 and 32 are done again, with what came after it.
     assert seen[:30] == undisturbed[:30]
@@ -108,9 +109,17 @@ def test_rewinding_goes_back_to_the_last_save_and_past_the_micro_batches_since(t
 
 
 def test_stopping_names_the_clips_and_saves_nothing_of_the_step(tmp_path: Path) -> None:
-    with pytest.raises(LossSpikeError, match=r"step 33: the loss is .* above .*; clips of this step: [ps]\d\d\d"):
+    with pytest.raises(
+        LossSpikeError, match=r"step 33: the loss is .* above .*\. Nothing .* its clips: [ps]\d\d\d.* events.jsonl$"
+    ) as stopped:
         run_stage(job(tmp_path / "stop", "stop", "plain", loud=33))
+    assert stopped.value.exit_code == EXIT_DIVERGED
     assert sorted(path.name for path in (tmp_path / "stop" / "checkpoints").iterdir())[-1] == "step-00000030"
+
+
+def test_a_line_names_the_first_clips_and_how_many_more_there_are() -> None:
+    assert few_of(["a", "b"]) == "clips: a, b, all in events.jsonl"
+    assert few_of(list("abcdefg")) == "clips: a, b, c, d and 3 more, all in events.jsonl"
 
 
 def test_too_many_spikes_stop_the_run(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A whole stage: what it leaves, and that being killed, stopped or damaged changes nothing of it."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,13 +18,16 @@ from safetensors.torch import load_file
 from nava.artifacts.checkpoint import verify
 from nava.data.shards import LatentBatch
 from nava.model.backbone import NavaTransformer
-from nava.runtime.errors import InputError
+from nava.runtime.errors import EXIT_DIVERGED, EXIT_STOPPED, InputError
 from nava.runtime.hashing import sha256_tree
 from nava.training.curves import read_curves
+from nava.training.interruption import TrainingStoppedError
+from nava.training.run_folder import read_events, read_rows
 from nava.training.stage import StageJob, load_averaged_model, run_stage
 from nava.training.trainer import NonFiniteLossError
 from tests.training.interrupted_stage import stage_job
 from tests.training.latents_in_memory import TINY_MODEL, LatentsInMemory
+from tests.training.stage_runs import run_in
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -105,26 +110,43 @@ def test_killed_under_deepspeed_and_resumed_it_ends_bit_for_bit_the_same(tmp_pat
 
 def test_asked_to_stop_it_finishes_the_step_saves_and_says_so(straight: Path, tmp_path: Path) -> None:
     stopped = in_a_process(tmp_path, "plain", "SIGTERM", "3")
-    assert stopped.returncode == 1
+    assert stopped.returncode == EXIT_STOPPED
     assert "asked to stop (SIGTERM): 3 of 6 steps are saved" in stopped.stdout
     assert checkpoints(tmp_path) == ["step-00000002", "step-00000003"]
     assert not (tmp_path / "result").exists()
     assert sha256_tree(run_stage(stage_job(tmp_path, "plain"))) == sha256_tree(straight)
 
 
-@pytest.mark.parametrize("damaged", [["step-00000006"], ["step-00000006", "step-00000004"]])
-def test_damaged_checkpoints_are_passed_over(
-    straight: Path, tmp_path: Path, damaged: list[str], capsys: pytest.CaptureFixture[str]
+def damage(folder: Path, name: str) -> None:
+    path = folder / "checkpoints" / name / "state-00000.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 4
+    path.write_bytes(data)
+
+
+def test_a_damaged_checkpoint_is_passed_over(
+    straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(straight.parent, tmp_path, dirs_exist_ok=True)
-    for name in damaged:
-        path = tmp_path / "checkpoints" / name / "state-00000.safetensors"
-        data = bytearray(path.read_bytes())
-        data[-1] ^= 4
-        path.write_bytes(data)
+    damage(tmp_path, "step-00000006")
     assert sha256_tree(run_stage(stage_job(tmp_path, "plain"))) == sha256_tree(straight)
+    said = "checkpoint step-00000006 is not used: file state-00000.safetensors"
     printed = capsys.readouterr().out
-    assert all(f"warning: checkpoint {name} is not used: file state-00000.safetensors" in printed for name in damaged)
+    assert f"warning: {said}" in printed
+    assert "goes on after step 4 of 6" in printed
+    assert next(event["text"] for event in read_events(tmp_path) if event["event"] == "warning").startswith(said)
+
+
+def test_where_no_checkpoint_is_whole_nothing_is_started_anew_unasked(straight: Path, tmp_path: Path) -> None:
+    shutil.copytree(straight.parent, tmp_path, dirs_exist_ok=True)
+    for name in ("step-00000004", "step-00000006"):
+        damage(tmp_path, name)
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"has 2 checkpoint\(s\) and none is whole"):
+            run_stage(stage_job(tmp_path, "plain"))
+    assert checkpoints(tmp_path) == ["step-00000004", "step-00000006"]
+    shutil.rmtree(tmp_path / "checkpoints")
+    assert sha256_tree(run_stage(stage_job(tmp_path, "plain"))) == sha256_tree(straight)
 
 
 def test_a_checkpoint_of_another_configuration_is_not_used(straight: Path, tmp_path: Path) -> None:
@@ -162,12 +184,80 @@ class _NanClip(LatentsInMemory):
 @pytest.mark.parametrize("engine", ["plain", "deepspeed"])
 def test_a_loss_that_is_not_finite_stops_before_saving_and_names_the_clips(tmp_path: Path, engine: str) -> None:
     job: StageJob = replace(stage_job(tmp_path, engine), shards=_NanClip())
-    with pytest.raises(NonFiniteLossError, match=r"stage 2, step \d: the loss is nan; clips of this step: .*p003"):
+    with pytest.raises(NonFiniteLossError, match=r"stage 2, step \d: the loss is nan in process 0\. ") as failed:
         run_stage(job)
+    assert failed.value.exit_code == EXIT_DIVERGED
+    [event] = [event for event in read_events(tmp_path) if event["event"] == "not_finite"]
+    # A micro-batch has four clips.
+    assert len(event["clips"]) == 4
+    assert "p003" in event["clips"]
+    assert str(failed.value).endswith(f"clips: {', '.join(event['clips'])}, all in events.jsonl")
     assert not (tmp_path / "result").exists()
     for name in checkpoints(tmp_path) if (tmp_path / "checkpoints").exists() else []:
         weights = load_file(tmp_path / "checkpoints" / name / "state-00000.safetensors")
         assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+def test_a_gradient_that_is_not_finite_names_the_clips_of_all_processes(tmp_path: Path) -> None:
+    done = run_in(2, tmp_path, [{"workdir": "run"}], "tests.training.diverging_runs")
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line.startswith("nava: ")]
+    assert len(lines) == 2, done.stderr
+    [event] = [event for event in read_events(tmp_path / "run") if event["event"] == "not_finite"]
+    assert len(event["clips"]) == 8
+    assert "p003" in event["clips"]
+    assert [part["data_rank"] for part in event["micro_batches"]] == [0, 1]
+    assert sorted(clip for part in event["micro_batches"] for clip in part["clips"]) == sorted(event["clips"])
+    assert all(part["loss"] > 0 for part in event["micro_batches"])
+    for line in lines:
+        assert "the gradient's norm is" in line
+        assert line.endswith(f"clips: {', '.join(event['clips'][:4])} and 4 more, all in events.jsonl (exit code 4)")
+        assert len(line) < 400
+    assert not [name for name in checkpoints(tmp_path / "run") if int(name[-8:]) >= event["step"]]
+
+
+def test_a_loss_that_is_not_finite_in_one_process_ends_all_and_names_its_micro_batch(tmp_path: Path) -> None:
+    done = run_in(2, tmp_path, [{"workdir": "run", "loss": True}], "tests.training.diverging_runs")
+    assert done.returncode != 0
+    [line] = [line for line in done.stderr.splitlines() if "the loss is nan in process" in line]
+    [event] = [event for event in read_events(tmp_path / "run") if event["event"] == "not_finite"]
+    assert event["text"] in line
+    assert len(event["clips"]) == 4
+    assert "p003" in event["clips"]
+    assert line.endswith(f"clips: {', '.join(event['clips'])}, all in events.jsonl (exit code 4)")
+    assert not (tmp_path / "run" / "result").exists()
+
+
+@pytest.mark.parametrize("checkpoint_every", [3, 2], ids=["a save is due", "no save is due"])
+@pytest.mark.parametrize("during", ["validation", "samples"])
+def test_told_to_stop_while_it_validates_or_samples_it_saves_and_takes_no_other_step(
+    tmp_path: Path, during: str, checkpoint_every: int
+) -> None:
+    job = stage_job(tmp_path, "plain")
+    every = {"validate_every_steps": 3, "sample_every_steps": 3 * (during == "samples")}
+    training = replace(job.training, checkpoint_every_steps=checkpoint_every, checkpoint_async=True, **every)
+    done, kill = [], lambda: os.kill(os.getpid(), signal.SIGTERM)
+
+    def validation(_stage: object, synchrony: bool = False) -> dict[str, Any]:
+        done.append("validation")
+        # The first one is before the stage.
+        if during == "validation" and len(done) == 2:
+            kill()
+        return {"total": 2.5, "tasks": {}}
+
+    def samples(_stage: object, step: int) -> None:
+        done.append("samples")
+        kill()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nava.training.stage._Stage.validation", validation)
+        patch.setattr("nava.training.stage._Stage.samples", samples)
+        with pytest.raises(TrainingStoppedError, match="3 of 6 steps are saved"):
+            run_stage(replace(job, training=training))
+    assert done == ["validation", "validation"] + ["samples"] * (during == "samples")
+    assert checkpoints(tmp_path)[-1] == "step-00000003"
+    assert verify(tmp_path / "checkpoints" / "step-00000003").validation_loss == 2.5
+    assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [1, 2, 3]
 
 
 def test_a_damaged_or_wrong_stage_before_is_refused(straight: Path, tmp_path: Path) -> None:

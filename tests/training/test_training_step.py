@@ -4,18 +4,23 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 
 from nava.artifacts.latent_shard import AUDIO, TEXT, VIDEO, LatentEntry, bucket_name, sequence_length, write_index
+from nava.config.tracking import TrackingConfig
 from nava.data.shards import write_shard
-from nava.runtime.errors import InputError
+from nava.launch.command import LaunchStoppedError, TrainingCommand, job_name
+from nava.runtime.errors import InputError, NavaError
 from nava.runtime.handle import Handle
 from nava.runtime.hashing import sha256_file
 from nava.runtime.step import Step
 from nava.training.curves import read_curves
+from nava.training.run_status import read_status
 from nava.training.step import train
 from tests.training.latents_in_memory import TINY_MODEL, LatentsInMemory, tiny_training
 
@@ -90,6 +95,11 @@ def test_three_stages_in_a_row(shards: Handle, tmp_path: Path, capsys: pytest.Ca
     assert "stage 3: validation loss" in printed
 
 
+def test_a_stage_that_the_recipe_does_not_have_is_refused(shards: Handle, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"begins with stage 3 .*; it has no stage 1"):
+        train(a_step(tmp_path, first_stage=3), shards, stage=1)
+
+
 def test_a_stage_on_two_launched_processes_is_the_same_stage(shards: Handle, tmp_path: Path) -> None:
     settings = {"engine": "deepspeed", "zero_stage": 1, "micro_batches_per_step": 2}
     one, two = (a_step(tmp_path / name, **settings) for name in ("one", "two"))
@@ -101,6 +111,78 @@ def test_a_stage_on_two_launched_processes_is_the_same_stage(shards: Handle, tmp
     assert together.meta["last_validation_loss"] == pytest.approx(alone.meta["last_validation_loss"], rel=1e-4)
     losses = [[row.loss for row in read_curves(handle.path / "curves.jsonl")] for handle in (alone, together)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_a_stage_in_this_process_can_be_asked_how_it_stands(shards: Handle, tmp_path: Path) -> None:
+    train(a_step(tmp_path), shards, stage=1)
+    status = read_status(tmp_path)
+    assert (status.state, status.step, status.steps, status.stage) == ("finished", 6, 6, 1)
+    assert (tmp_path / "heartbeat").is_file()
+
+
+def test_a_stage_in_this_process_is_mirrored_to_mlflow(
+    shards: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrored: list[tuple[Path, str]] = []
+
+    @contextmanager
+    def mirror(folder: Path, config: TrackingConfig, _log: object) -> Iterator[None]:
+        mirrored.append((folder, config.uri))
+        yield
+
+    monkeypatch.setattr("nava.training.mlflow_mirror.mirrored", mirror)
+    step = a_step(tmp_path)
+    step.sections["tracking"] = {"uri": "http://host:5000"}
+    train(step, shards, stage=1)
+    assert mirrored == [(tmp_path, "http://host:5000")]
+
+
+def test_what_a_library_raises_in_this_process_is_one_line(
+    shards: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("nava.training.stage.create_engine", fail)
+    with pytest.raises(NavaError, match=r"out of main memory: lower training.micro_batch_size"):
+        train(a_step(tmp_path), shards, stage=1)
+    assert read_status(tmp_path).state == "failed"
+    assert "MemoryError" in (tmp_path / "error-rank0.txt").read_text()
+
+
+def test_a_launched_stage_is_found_again_and_those_of_two_runs_are_told_apart(
+    shards: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of a step is the same in every run; what works in another folder is another job."""
+    names: list[str] = []
+
+    class Launcher:
+        def run(self, command: TrainingCommand) -> None:
+            names.append(job_name(command))
+            raise LaunchStoppedError("stopped")
+
+    monkeypatch.setattr("nava.launch.command.make_launcher", lambda *_: Launcher())
+    for run in ("one", "one", "two"):
+        step = a_step(tmp_path / run)
+        step.sections["launch"] = {"target": "kubernetes"}
+        with pytest.raises(LaunchStoppedError):
+            train(step, shards, stage=1)
+    first, again, other = names
+    assert first == again != other
+
+
+def test_a_launch_that_leaves_no_result_is_an_error(
+    shards: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Launcher:
+        def run(self, command: TrainingCommand) -> None:
+            pass
+
+    monkeypatch.setattr("nava.launch.command.make_launcher", lambda *_: Launcher())
+    step = a_step(tmp_path)
+    step.sections["launch"] = {"target": "kubernetes"}
+    with pytest.raises(InputError, match=r"is complete, but .*/result is not there"):
+        train(step, shards, stage=1)
 
 
 def test_the_result_is_a_function_of_seed_and_inputs(shards: Handle, tmp_path: Path) -> None:
@@ -115,7 +197,7 @@ def test_shards_give_what_memory_gives(shards: Handle) -> None:
     from nava.data.shards import LatentShards
 
     stored, memory = LatentShards(shards.path), LatentsInMemory()
-    for ids in (["p003", "p001"], ["s002", "p001"]):
+    for ids in (["p003", "p001"], ["s002", "s001"]):
         here, there = stored.read(ids), memory.read(ids)
         assert (here.video_BCTHW is None) == (there.video_BCTHW is None)
         assert torch.equal(here.audio_BLC, there.audio_BLC)

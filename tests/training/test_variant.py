@@ -155,15 +155,15 @@ def test_stages_go_through_the_launcher_that_the_recipe_asks_for(
 ) -> None:
     launched = []
 
-    def launch(job: TrainingJob, launch: LaunchConfig, name: str, key: str) -> None:
-        launched.append((name, launch.processes_per_node, Path(job.workdir).name == key))
-        stages.run(stage_job(job, lambda rows, _total, _label: rows, print))
+    def launch(job: TrainingJob, launch: LaunchConfig, name: str) -> Path:
+        launched.append((name, launch.processes_per_node))
+        return stages.run(stage_job(job, lambda rows, _total, _label: rows, print))
 
     monkeypatch.setattr("nava.training.job_launch.launch_job", launch)
     step = a_step(tmp_path / "two", seeds=1)
     step.sections["launch"] = {"processes_per_node": 2}
     together = result_of(train_variant(step, SHARDS, variant="hal_only"))
-    assert launched == [(f"train_variant, seed 3, stage {stage}", 2, True) for stage in (1, 2, 3)]
+    assert launched == [(f"train_variant, seed 3, stage {stage}", 2) for stage in (1, 2, 3)]
     alone = result_of(train_variant(a_step(tmp_path / "one", seeds=1), SHARDS, variant="hal_only"))
     assert together == alone, "where it runs is no part of the result"
 

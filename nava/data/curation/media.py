@@ -23,7 +23,7 @@ from nava.data.clip_media import read_small_video, read_video, read_wav
 from nava.data.curation.decoding import SourceTrack, decode_source
 from nava.data.curation.stage import Clip, SourceRejectedError, SourceTask
 from nava.data.media_files import local_copy
-from nava.runtime.errors import InputError
+from nava.runtime.errors import InputError, UnavailableError
 
 T = TypeVar("T")
 SCRATCH_DIR = "source"
@@ -78,7 +78,7 @@ def source_file(task: SourceTask) -> Path:
     source = task.source
     try:
         return local_copy(task.media_root, source.path, source.sha256, task.folder / SCRATCH_DIR)
-    except InputError as error:
+    except (InputError, UnavailableError) as error:
         raise SourceRejectedError(Reason.UNREADABLE, str(error)) from error
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nava.artifacts.store_faults import patiently, store_errors
 from nava.config.loader import LoaderConfig
 from nava.runtime.errors import InputError
 from nava.runtime.storage import atomic_file, is_part
@@ -48,6 +49,7 @@ class ShardCache:
         """A file of that hash, fetched from ``address`` unless it is here; it is not removed inside the block.
 
         Raises:
+            UnavailableError: the store does not answer, several times.
             InputError: it cannot be fetched, or what came has another hash.
         """
         path = self.folder / sha256[:2] / f"{sha256}.safetensors"
@@ -98,23 +100,25 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _fetch(address: str, sha256: str, path: Path) -> None:
-    import fsspec
-
     # Nobody else fetches here: what is left is of a process that was killed.
     for part in [part for part in path.parent.iterdir() if is_part(part)]:
         part.unlink()
-    digest = hashlib.sha256()
     with atomic_file(path) as temporary:
-        try:
-            with fsspec.open(address, "rb") as source, temporary.open("wb") as target:
-                while block := source.read(_BLOCK_BYTES):
-                    digest.update(block)
-                    target.write(block)
-        except Exception as error:  # each store has exceptions of its own
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
-            raise InputError(f"{address} cannot be fetched: {reason}") from error
-        if digest.hexdigest() != sha256:
+        found = patiently(lambda: _copied(address, temporary))
+        if found != sha256:
             raise InputError(
-                f"{address} came with sha256 {digest.hexdigest()[:12]}, the index says {sha256[:12]}: the shard is "
+                f"{address} came with sha256 {found[:12]}, the index says {sha256[:12]}: the shard is "
                 "damaged or was replaced; upload the set again"
             )
+
+
+def _copied(address: str, target: Path) -> str:
+    """Copy a file here; returns the SHA-256 of what came."""
+    import fsspec
+
+    digest = hashlib.sha256()
+    with store_errors(address, "fetched"), fsspec.open(address, "rb") as source, target.open("wb") as copy:
+        while block := source.read(_BLOCK_BYTES):
+            digest.update(block)
+            copy.write(block)
+    return digest.hexdigest()

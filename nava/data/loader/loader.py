@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -67,6 +67,10 @@ class LatentLoader:
         prefetch: micro-batches that are read ahead; 0 reads each when it is asked for.
         dtype: of the latents; None leaves what is stored.
 
+    Attributes:
+        source: the latents.
+        change: what every micro-batch goes through in the thread that read it; None leaves it as it is.
+
     Raises:
         InputError: the ranks do not divide a step.
     """
@@ -87,8 +91,9 @@ class LatentLoader:
                 f"rank {rank} of {ranks} cannot take its part of {per_step} micro-batches per step: the number of "
                 "ranks must divide it"
             )
-        self.sampler = sampler
-        self._source, self._dtype = source, dtype
+        self.sampler, self.source = sampler, source
+        self.change: Callable[[LoadedBatch], LoadedBatch] | None = None
+        self._dtype = dtype
         self._per_step, self._rank, self._ranks = per_step, rank, ranks
         self._prefetch = prefetch
         self._taken = 0
@@ -155,7 +160,8 @@ class LatentLoader:
 
     def _load(self, batch: SampledBatch) -> LoadedBatch:
         with_video = batch.task.modality == "av"
-        return LoadedBatch(batch, self._source.read(batch.ids, with_video=with_video, dtype=self._dtype))
+        loaded = LoadedBatch(batch, self.source.read(batch.ids, with_video=with_video, dtype=self._dtype))
+        return self.change(loaded) if self.change else loaded
 
     def _count(self, loaded: LoadedBatch) -> LoadedBatch:
         self._taken += 1

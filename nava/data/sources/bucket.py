@@ -1,7 +1,7 @@
 """Every object below a prefix of a bucket, with the reason for what is neither media nor a transcript."""
 
-from nava.artifacts.bucket_files import store_errors
 from nava.artifacts.source_manifest import IgnoredFile, IgnoreReason, stays_inside
+from nava.artifacts.store_faults import store_errors
 from nava.data.media_root import BucketRoot, file_state
 from nava.data.sources.candidates import MediaScan, sort_names
 from nava.runtime.errors import InputError
