@@ -108,7 +108,7 @@ def record_event(folder: Path, kind: str, done: int, **values: object) -> None:
 
     Args:
         folder: of the run.
-        kind: "validation", "spike", "samples" or "warning".
+        kind: "validation", "spike", "not_finite", "samples" or "warning".
         done: optimizer steps done.
         values: JSON values.
     """
