@@ -18,6 +18,7 @@ from nava.data.loader.loader import LoaderState
 from nava.data.loader.ranks import deal
 from nava.data.loader.sampler import SampledBatch
 from nava.diffusion.loss import LossTerms
+from nava.pages.formats import format_seconds
 from nava.runtime.errors import EXIT_DIVERGED, InputError, NavaError
 from nava.runtime.seeding import derived_seed
 from nava.runtime.stop_request import StopRequest, stop_on_sigterm
@@ -374,5 +375,6 @@ class _Report:
         means = ", ".join(f"{name} {sum(found) / len(found):.3f}" for name, found in losses.items() if found)
         speed = len(self._rows) / seconds
         place = f"stage {row.stage}, step {row.step} of {self._trainer.steps}"
-        self._log(f"{place}: loss {means}; learning rate {row.lr:.2g}, {speed:.1f} steps/s")
+        left = format_seconds((self._trainer.steps - row.step) / speed)
+        self._log(f"{place}: loss {means}; learning rate {row.lr:.2g}, {speed:.1f} steps/s, {left} left")
         self._rows, self._since = [], time.monotonic()

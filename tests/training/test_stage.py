@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -87,6 +88,15 @@ def test_validation_has_first_and_last_for_every_task(straight: Path) -> None:
 
 def test_nothing_in_the_result_depends_on_time_or_place(straight: Path, tmp_path: Path) -> None:
     assert sha256_tree(run_stage(stage_job(tmp_path / "elsewhere", "plain"))) == sha256_tree(straight)
+
+
+def test_its_lines_say_how_it_stands_and_how_long_it_will_take(tmp_path: Path) -> None:
+    job, said = stage_job(tmp_path, "plain"), []
+    run_stage(replace(job, training=replace(job.training, report_every_s=0.0), log=said.append))
+    lines = [line for line in said if "steps/s" in line]
+    assert [line.split(":")[0] for line in lines] == [f"stage 2, step {step} of 6" for step in range(1, 7)]
+    assert all(re.search(r"learning rate \S+, [\d.]+ steps/s, .+ left$", line) for line in lines)
+    assert lines[-1].endswith(" 0 ms left")
 
 
 def test_how_often_it_is_saved_does_not_matter(straight: Path, tmp_path: Path) -> None:
