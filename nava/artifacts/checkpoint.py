@@ -6,12 +6,13 @@ flushed to disk, then the manifest, then the folder gets its name. A reader take
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nava.runtime.errors import NavaError
+from nava.runtime.errors import NavaError, UnavailableError
 from nava.runtime.hashing import sha256_file, sha256_json
 from nava.runtime.storage import read_json, write_json
 
@@ -148,15 +149,22 @@ def verify(folder: Path, share: int = 0, shares: int = 1) -> CheckpointManifest:
         share, shares: which part of the files to check; several processes divide the work.
 
     Raises:
-        CheckpointDamagedError: the manifest or a file is missing, unreadable, of another version, or changed.
+        CheckpointDamagedError: the manifest or a file is missing, of another version, or changed.
+        UnavailableError: the disk does not give it out, which says nothing of what is on it.
     """
     manifest = read_manifest(folder)
     for name, record in sorted(manifest.files.items())[share::shares]:
-        try:
+        with _readable(folder / name):
             _verify_file(folder / name, name, record)
-        except OSError as error:
-            raise CheckpointDamagedError(f"file {name} cannot be read ({error})") from error
     return manifest
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _verify_file(path: Path, name: str, record: FileRecord) -> None:
@@ -185,13 +193,15 @@ def read_manifest(folder: Path) -> CheckpointManifest:
     """Read a checkpoint's manifest without checking the files.
 
     Raises:
-        CheckpointDamagedError: missing, unreadable or of another version.
+        CheckpointDamagedError: missing, changed or of another version.
+        UnavailableError: the disk does not give it out.
     """
     path = folder / MANIFEST_FILE
     if not path.is_file():
         raise CheckpointDamagedError(f"{MANIFEST_FILE} is missing, so the save did not finish")
     try:
-        value = read_json(path)
+        with _readable(path):
+            value = read_json(path)
         checksum, version = value.pop(_CHECKSUM), value["schema_version"]
         if version != SCHEMA_VERSION:
             raise CheckpointDamagedError(f"{MANIFEST_FILE} has version {version}; this code reads {SCHEMA_VERSION}")
@@ -199,7 +209,7 @@ def read_manifest(folder: Path) -> CheckpointManifest:
             raise CheckpointDamagedError(f"{MANIFEST_FILE} is not what was written (its checksum differs)")
         value["files"] = {_checked_name(name): FileRecord(**record) for name, record in value["files"].items()}
         return CheckpointManifest(**value)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointDamagedError(f"{MANIFEST_FILE} cannot be read ({error})") from error
 
 
@@ -213,7 +223,7 @@ def _checked_name(name: str) -> str:
 def _validation_loss(folder: Path) -> float | None:
     try:
         return read_manifest(folder).validation_loss
-    except CheckpointDamagedError:
+    except (CheckpointDamagedError, UnavailableError):
         return None
 
 

@@ -45,7 +45,7 @@ class StageConfig:
     text_dropout: float = 0.1
     # Share of speech spans whose voice becomes an unknown one.
     voice_dropout: float = 0.2
-    # Share of speech spans whose voice becomes that of another span.
+    # Share of speech spans whose voice becomes that of another clip.
     voice_replacement: float = 0.0
     # Share of samples with audio and video in which these do not see each other in self-attention.
     modality_masking: float = 0.2
@@ -155,6 +155,9 @@ class TrainingConfig:
         require_one_of(self, "training", "engine", ENGINES)
         require_one_of(self, "training", "precision", PRECISIONS)
         require(self.zero_stage in ZERO_STAGES, "training.zero_stage", self.zero_stage, "0, 1, 2 or 3")
+        # The plain loop is the reference, in float32.
+        allowed = self.engine != "plain" or self.precision == "fp32"
+        require(allowed, "training.precision", self.precision, "fp32, since training.engine is plain")
         counts = ("threads", "micro_batch_size", "micro_batches_per_step", "sequence_parallel", "validation_clips")
         require_at_least(self, "training", (*counts, "checkpoint_every_steps", "keep_checkpoints"), 1)
         cadences = ("keep_best_checkpoints", "validate_every_steps", "sample_every_steps")

@@ -27,7 +27,7 @@ def adapter() -> None:
 @click.argument("weights", type=_ANY)
 @click.argument("output", type=_NEW_FILE)
 def merge_command(adapter_folder: Path, weights: Path, output: Path) -> None:
-    """Write WEIGHTS (a model package, or a training's result) with ADAPTER added to OUTPUT, a safetensors file.
+    """Write WEIGHTS (a model package, or a training's run or result) with ADAPTER added to OUTPUT, a safetensors file.
 
     WEIGHTS must be those that the adapter was trained on. OUTPUT can be started from (`nava train run --init`).
     """
@@ -54,10 +54,13 @@ def _weights(place: Path) -> dict[str, Tensor]:
     from nava.model.architecture import build_model
     from nava.model.keys import config_of
     from nava.model.weights.load import load_weights
+    from nava.training.run_folder import RESULT_FOLDER
     from nava.training.start import weights_of
 
     if not place.exists():
-        raise InputError(f"{place} is not there; give a model package or the result of a training")
+        raise InputError(f"{place} is not there; give a model package, or a training's run or result")
+    if (place / RESULT_FOLDER).is_dir():
+        place = place / RESULT_FOLDER
     weights, described = weights_of(place)
     if described is None:
         raise InputError(f"{place} does not say what model it is of; give a model package or the result of a training")
@@ -67,12 +70,13 @@ def _weights(place: Path) -> dict[str, Tensor]:
 
 
 def _write(output: Path, weights: dict[str, Tensor]) -> None:
-    import safetensors.torch
+    from safetensors.torch import save_file
 
-    from nava.runtime.storage import write_bytes
+    from nava.runtime.storage import atomic_file
 
     try:
-        write_bytes(output, safetensors.torch.save({name: value.contiguous() for name, value in weights.items()}))
+        with atomic_file(output) as part:
+            save_file({name: value.contiguous() for name, value in weights.items()}, part)
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error}") from error
     click.echo(f"{output}: {len(weights)} tensors")

@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 from nava.launch.failure import RankFailure, first_failure
-from nava.launch.parent_death import die_with_parent, end_after_parent
 from nava.launch.rank import AGENT_PID
 from nava.runtime.errors import EXIT_DONE, EXIT_FAILED
+from nava.runtime.parent_death import die_with_parent, end_after_parent
 from nava.runtime.storage import write_json
 
 # Beyond the ranks' grace, to copy their last lines and report.

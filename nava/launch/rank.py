@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from nava.launch.parent_death import die_with_parent
+from nava.runtime.parent_death import die_with_parent
 
 AGENT_PID = "NAVA_LAUNCH_AGENT_PID"
 

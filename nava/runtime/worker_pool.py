@@ -8,6 +8,7 @@ as poison, and the rest is unharmed.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from nava.runtime.errors import NavaError
+from nava.runtime.parent_death import end_after_parent
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -33,12 +35,12 @@ class Outcome(Generic[Unit, Result]):
 
 
 class _Worker:
-    """A process and the pipe to it; it ends by itself when the parent's end of the pipe closes."""
+    """A process and the pipe to it; it ends by itself when the parent's end of the pipe closes, or with the parent."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, function, os.getpid()), daemon=True)
         self.process.start()
         theirs.close()
         self.unit: Any = None
@@ -62,6 +64,12 @@ class _Worker:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+
+
+def _work(pipe: Connection, function: Callable[[Any], Any], parent_pid: int) -> None:
+    # A unit may take long, and whoever gave it may be killed meanwhile and give it to another.
+    end_after_parent(parent_pid, patience_s=0.0)
+    _serve(pipe, function)
 
 
 def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:

@@ -67,7 +67,7 @@ class BucketMirror:
             InputError: it cannot be read.
         """
         with store_errors(self._address):
-            for there in self._checkpoints():
+            for there in patiently(self._listed):
                 name = there.rpartition("/")[2]
                 step = int(name.removeprefix(_PREFIX))
                 if step <= than_step:
@@ -120,6 +120,10 @@ class BucketMirror:
         for there in set(losses) - kept_checkpoints(losses, keep_last, keep_best):
             self._files.rm_file(f"{there}/{MANIFEST_FILE}")
             self._files.rm(there, recursive=True)
+
+    def _listed(self) -> list[str]:
+        with store_errors(self._address):
+            return self._checkpoints()
 
     def _checkpoints(self) -> list[str]:
         """Paths of the folders of checkpoints, newest first."""

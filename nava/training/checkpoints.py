@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
+from enum import IntEnum
 from pathlib import Path
 from typing import NoReturn
 
+import torch
 from safetensors import SafetensorError
 
 from nava.artifacts.checkpoint import (
@@ -33,7 +35,7 @@ from nava.artifacts.checkpoint import (
     verify,
 )
 from nava.config.training import TrainingConfig
-from nava.runtime.errors import InputError, NavaError
+from nava.runtime.errors import InputError, NavaError, UnavailableError
 from nava.runtime.storage import read_json
 from nava.training.bucket_mirror import BucketMirror
 from nava.training.failures import explained
@@ -43,10 +45,18 @@ from nava.training.state_file import Snapshot, state_file
 from nava.training.world import World
 
 _RECORD_SUFFIX = ".record"
-_OTHER_CONFIGURATION = "it was made with another configuration"
 _POLL_S = 0.02
 # When training ends on an error, others that end with it may still be writing; those that are gone never will.
 _PATIENCE_S = 10.0
+
+
+class _State(IntEnum):
+    """What a process found of a checkpoint, by what matters most when they differ."""
+
+    WHOLE = 0
+    OTHER = 1
+    DAMAGED = 2
+    UNREADABLE = 3
 
 
 class CheckpointFailedError(NavaError):
@@ -71,23 +81,27 @@ class Checkpoints:
         self._writer = ThreadPoolExecutor(1, "nava-checkpoint")
         # Of the save that is being written: this process's file, and (of the first process) all that makes it complete.
         self._running: tuple[Future[None], ...] = ()
-        self._last_moment = math.inf
+        self._closed_at = math.inf
+        self._lacking = False
+        self._own_write_s = 0.0
         mirrored = config.checkpoint_uri and world.leads
         self._mirror = BucketMirror(config.checkpoint_uri, config_hash[:16], root) if mirrored else None
 
     def latest(self) -> Path | None:
         """The newest checkpoint whose every file is what was written, or None; all processes ask together.
 
-        Each process checks a part of the files. What is damaged or of another configuration is named in the log and
-        the events, and the one before is tried.
+        Each process checks a part of the files. What is damaged is named in the log and the events, and the one before
+        is tried.
 
         Raises:
-            InputError: there are damaged ones and none that is whole: what they hold is not thrown away unasked.
+            InputError: there are damaged ones and none that is whole, or the newest is of another configuration: what
+                they hold is not thrown away unasked.
+            UnavailableError: one cannot be read, which says nothing of what it holds.
         """
         if self._world.leads:
             self._root.mkdir(parents=True, exist_ok=True)
             remove_parts(self._root)
-        found, passed_over, damaged = self._newest_here()
+        found, damaged = self._newest_here()
         fetched = None
         if self._mirror:
             step = int(found.name.rpartition("-")[2]) if found else -1
@@ -96,41 +110,51 @@ class Checkpoints:
         name = self._world.from_leader(fetched)
         if damaged and not found and not name:
             raise InputError(
-                f"{self._root} has {len(passed_over)} checkpoint(s) and none is whole, see the lines above; bring one "
-                "back from a copy, or remove that folder to start from the beginning"
+                f"{self._root} has {len(damaged)} checkpoint(s) and none is whole, see the lines above; bring one back "
+                "from a copy, or remove that folder to start from the beginning"
             )
         if self._world.leads:
-            for worse in passed_over:
+            for worse in damaged:
                 # What was fetched may have taken its place.
                 if worse != name:
                     reject(self._root / worse)
         self._world.barrier()
         return self._root / str(name) if name else found
 
-    def _newest_here(self) -> tuple[Path | None, list[str], bool]:
-        """The newest that can be used, names of newer ones that cannot, and whether one of these is damaged."""
+    def _newest_here(self) -> tuple[Path | None, list[str]]:
+        """The newest that can be used, and the names of newer ones that are damaged."""
         names = self._world.from_leader([folder.name for folder in complete_folders(self._root)])
         assert isinstance(names, list)
-        passed_over: list[str] = []
-        damaged = False
+        damaged: list[str] = []
         for name in names:
-            reason = self._fault(self._root / name)
-            if self._world.all_agree(not reason):
-                return self._root / name, passed_over, damaged
-            damaged = self._world.any_says(reason not in ("", _OTHER_CONFIGURATION)) or damaged
-            passed_over.append(name)
-            text = f"checkpoint {name} is not used: {reason or 'another process found it damaged'}"
+            state, reason = self._checked(self._root / name)
+            # The worst that a process found, for all.
+            state = _State(-int(self._world.least(torch.tensor(-float(state)))))
+            reason = reason or "another process's log says why"
+            if state == _State.WHOLE:
+                return self._root / name, damaged
+            if state == _State.UNREADABLE:
+                raise UnavailableError(f"checkpoint {name} in {self._root}: {reason}")
+            if state == _State.OTHER:
+                raise InputError(
+                    f"checkpoint {name} in {self._root} was made with another configuration; train in another folder, "
+                    "or remove that one to start from the beginning"
+                )
+            damaged.append(name)
+            text = f"checkpoint {name} is not used: {reason}"
             self._log(f"warning: {text}")
             if self._world.leads:
                 record_event(self._root.parent, "warning", int(name.rpartition("-")[2]), text=text)
-        return None, passed_over, damaged
+        return None, damaged
 
-    def _fault(self, folder: Path) -> str:
+    def _checked(self, folder: Path) -> tuple[_State, str]:
         try:
             manifest = verify(folder, self._world.rank, self._world.size)
         except CheckpointDamagedError as error:
-            return str(error)
-        return "" if manifest.config_hash == self._hash else _OTHER_CONFIGURATION
+            return _State.DAMAGED, str(error)
+        except UnavailableError as error:
+            return _State.UNREADABLE, str(error)
+        return (_State.WHOLE if manifest.config_hash == self._hash else _State.OTHER), ""
 
     def save(
         self, state: ShardedState, manifest: CheckpointManifest, write: Callable[[Path], None], *, wait: bool = False
@@ -172,13 +196,12 @@ class Checkpoints:
         for future in running:
             error = future.exception()
             if not self._world.all_agree(error is None):
-                # What is lacking will not come.
-                self._last_moment = 0.0
+                self._lacking = True
                 self._fail(error)
 
     def close(self) -> None:
         """Let the thread end; what it is writing is written, but for what a process that is gone would write."""
-        self._last_moment = min(self._last_moment, time.monotonic() + _PATIENCE_S)
+        self._closed_at = time.monotonic()
         self._writer.shutdown(wait=True)
 
     def _fail(self, error: BaseException | None) -> NoReturn:
@@ -191,9 +214,10 @@ class Checkpoints:
         raise error
 
     def _write(self, snapshot: Snapshot, part: Path) -> None:
-        path = state_file(part, self._world.rank)
+        path, since = state_file(part, self._world.rank), time.monotonic()
         snapshot.write(path)
         _put_record(path, record_file(path))
+        self._own_write_s = time.monotonic() - since
 
     def _complete(self, written: Future[None], part: Path, manifest: CheckpointManifest) -> None:
         written.result()
@@ -210,18 +234,27 @@ class Checkpoints:
 
     def _collected(self, part: Path) -> dict[str, FileRecord]:
         """The records of all processes' files, once they are there; they are removed."""
-        deadline = time.monotonic() + self._config.guard.collective_timeout_s
+        since = time.monotonic()
         known: dict[str, FileRecord] = {}
         for rank in range(self._world.size):
             path = state_file(part, rank)
             record = path.with_name(path.name + _RECORD_SUFFIX)
             while not record.is_file():
-                if time.monotonic() > min(deadline, self._last_moment):
+                if self._waited_enough(since):
                     raise CheckpointFailedError(f"process {rank} has not written {path} in time; see its log")
                 time.sleep(_POLL_S)
             known[path.name] = FileRecord(**read_json(record))
             record.unlink()
         return known
+
+    def _waited_enough(self, since: float) -> bool:
+        """Whether what is lacking will not come any more.
+
+        After training ended on an error the others are given as long as the own file took: they began with it.
+        """
+        now, patience_s = time.monotonic(), max(_PATIENCE_S, self._own_write_s)
+        ended = now > max(self._closed_at, since) + patience_s
+        return self._lacking or ended or now > since + self._config.guard.collective_timeout_s
 
 
 def _put_record(path: Path, record: FileRecord) -> None:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from nava.config.training import TrainingConfig
-from nava.runtime.errors import InputError
 from nava.training.sharded_state import Partition, Piece, ShardedState
 from nava.training.world import World
 
@@ -48,11 +47,7 @@ class Engine(ABC):
 
 
 def create_engine(config: TrainingConfig, model: nn.Module, world: World | None = None) -> Engine:
-    """The engine that a checked configuration names, for this process of the world.
-
-    Raises:
-        InputError: the engine cannot do what the configuration wants; names the settings.
-    """
+    """The engine that a checked configuration names, for this process of the world."""
     if config.engine == "plain":
         return PlainEngine(config, model, (world or World()).device)
     from nava.training.deepspeed_engine import DeepSpeedEngine
@@ -86,17 +81,9 @@ class PlainEngine(Engine):
         config: the recipe.
         model: is moved to the device.
         device: where to compute; None leaves the model where it is.
-
-    Raises:
-        InputError: the recipe wants another precision.
     """
 
     def __init__(self, config: TrainingConfig, model: nn.Module, device: torch.device | None = None) -> None:
-        if config.precision != "fp32":
-            raise InputError(
-                f"training.engine=plain computes in float32, but training.precision is {config.precision}; set "
-                "training.engine=deepspeed or training.precision=fp32"
-            )
         self.model = model if device is None else model.to(device)
         self._clip = config.gradient_clip
         self._accumulation = config.micro_batches_per_step

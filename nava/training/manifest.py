@@ -80,9 +80,8 @@ def render_manifests(
     }
     objects = {"kustomization.yaml": [kustomization], **once}
     objects |= {f"jobs/train-stage{stage}.yaml": [job] for stage, job in zip(stages, jobs)}
-    command = " ".join(
-        ["python -m nava.training.manifest --recipe", recipe, *(["--init", init] * bool(init)), *overrides]
-    )
+    given = [f"--shards {shards}"] * (shards != _SHARDS) + [f"--init {init}"] * bool(init)
+    command = " ".join(["python -m nava.training.manifest --recipe", recipe, *given, *overrides])
     files = {name: _yaml(documents, command) for name, documents in objects.items()}
     files |= {f"jobs/train-stage{job.stage}.job.json": _json(job) for job, _ in told}
     page = render_placement(placement(recipe, config, jobs, runtime, sorted(files)))

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from nava.config.generation import GenerationConfig
 from nava.config.training import TrainingConfig
 from nava.data.shards import LatentSource
 from nava.latents.registry import load_audio_codec, load_video_codec, placed
-from nava.runtime.errors import InputError
+from nava.runtime.errors import InputError, NavaError
 from nava.runtime.storage import atomic_folder, write_json
 from nava.training.engine import Engine
 from nava.training.run_folder import SAMPLES, record_event
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 SAMPLES_FILE = "samples.json"
 CLIPS = 3
+# Of a clip that was not made.
+_WHY = ".why.txt"
 # Curation brings every clip to this rate.
 _FRAMES_PER_S = 24.0
 # Pictures of so few pixels are enlarged, or nobody could see them.
@@ -109,14 +112,18 @@ class SampleMaker:
             return
         for number in range(self._world.data_rank, len(self._ids), self._world.data_size):
             self._make_one(_alone(engine), number, part, step)
-        # Those who are done ask until all are: nobody waits in one operation for longer than a step of the sampler.
+        # Those who are done ask until all are: nobody waits in one operation for longer than one clip is decoded.
         while self._world.any_says(False):
             pass
         if self._world.leads:
             try:
                 self._finish(part, step)
-            except OSError as error:
+            except (OSError, NavaError) as error:
                 self._warn(step, error)
+        if self._world.device.type == "cuda":
+            # Training gets the memory back.
+            self._codecs = None
+            torch.cuda.empty_cache()
 
     def _begun(self, part: Path, step: int) -> bool:
         try:
@@ -134,10 +141,13 @@ class SampleMaker:
             clip.write(part / self._file(number), upscale=4 if small else 1)
         # Codecs, drivers and disks fail in ways of their own.
         except Exception as error:
-            self._warn(step, error)
+            # The first process tells of it: there is one list of events.
+            (part / f"{number}{_WHY}").write_text(_line(error))
 
     def _finish(self, part: Path, step: int) -> None:
         """Put the clips that there are into their place, with a list."""
+        for why in sorted(part.glob(f"*{_WHY}")):
+            self._warn(step, why.read_text())
         seed = self._sampling.generation.seed
         samples = [
             Sample(self._file(number), self._shards.read([clip], with_video=False).captions[0], clip, seed + number)
@@ -158,8 +168,8 @@ class SampleMaker:
     def _file(self, number: int) -> str:
         return f"{number}.wav" if self._shards.entries[self._ids[number]].video_shape is None else f"{number}.mp4"
 
-    def _warn(self, step: int, error: Exception) -> None:
-        line = " ".join(str(error).split()) or type(error).__name__
+    def _warn(self, step: int, reason: Exception | str) -> None:
+        line = reason if isinstance(reason, str) else _line(reason)
         self._log(f"warning: samples of step {step}: {line}")
         record_event(self._folder, "warning", step, text=f"samples: {line}")
 
@@ -208,6 +218,10 @@ class SampleMaker:
                 placed(load_audio_codec(sampling.codec, sampling.audio_weights or None), self._world.device),
             )
         return self._codecs
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _alone(engine: Engine) -> VelocityModel:

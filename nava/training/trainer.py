@@ -236,6 +236,7 @@ class StageTrainer:
 
         def keep() -> bool:
             losses_N3.append(self.world.gathered(tally.losses()).flatten(0, 1))
+            self._require_finite(step, sampled, losses_N3[0][:, 0].tolist())
             return float(losses_N3[0][:, 0].mean()) <= limit
 
         rate = learning_rate(self.config, self.stage, step)
@@ -243,8 +244,7 @@ class StageTrainer:
         if norm is None:
             self._spike(step, float(losses_N3[0][:, 0].mean()), limit, sampled)
             return None
-        if not math.isfinite(norm):
-            raise self._gradient_not_finite(step, norm, sampled, losses_N3[0][:, 0].tolist())
+        self._require_finite(step, sampled, losses_N3[0][:, 0].tolist(), norm)
         self._engine.state.average(ema_decay(self.config, self.stage, step))
         row = self._row(step, sampled, losses_N3[0], rate, norm)
         self._record(row, sampled, tally, clock)
@@ -261,11 +261,6 @@ class StageTrainer:
     def _losses(self, step: int, micro_batches: list[MicroBatch], tally: StepTally) -> Iterator[Tensor]:
         for micro_batch in micro_batches:
             found = self._objective(self._engine.model, micro_batch)
-            if not math.isfinite(float(found.total.detach())):
-                # The others know nothing of it: this process tells, and they end because it does.
-                what = f"the loss is {float(found.total.detach())} in process {self.world.rank}"
-                record_event(self._workdir, "not_finite", self.done, step=step + 1, text=what, clips=micro_batch.ids)
-                raise self._not_finite(step, what, micro_batch.ids)
             tally.add(micro_batch, found)
             yield found.total
 
@@ -317,22 +312,28 @@ class StageTrainer:
         if self.world.leads:
             record_event(self._workdir, kind, self.done, **values)
 
-    def _gradient_not_finite(
-        self, step: int, norm: float, sampled: list[SampledBatch], losses_N: list[float]
-    ) -> NonFiniteLossError:
-        """All processes see it at once, and none whose it was: gradients are summed while they are computed."""
-        parts = deal(sampled, self.world.data_size)
-        of = [(number, batch) for number, part in enumerate(parts) for batch in part]
+    def _require_finite(self, step: int, sampled: list[SampledBatch], losses_N: list[float], norm: float = 0.0) -> None:
+        """Refuse a step whose losses, or the norm of whose gradient, are no numbers; all processes see it at once.
+
+        Whose gradient it was, nobody can tell: gradients are summed while they are computed.
+
+        Raises:
+            NonFiniteLossError: names the micro-batches' clips; the event has all of the step.
+        """
+        of = [(number, batch) for number, part in enumerate(deal(sampled, self.world.data_size)) for batch in part]
+        bad = [place for place, loss in enumerate(losses_N) if not math.isfinite(loss)]
+        if not bad and math.isfinite(norm):
+            return
+        what = f"the gradient's norm is {norm}"
+        if bad:
+            what = f"the loss is {losses_N[bad[0]]} in process {of[bad[0]][0]}"
+        clips = [clip for place in bad or range(len(of)) for clip in of[place][1].ids]
         batches = [
-            {"data_rank": number, "loss": loss, "clips": list(batch.ids)}
+            {"data_rank": number, "loss": loss if math.isfinite(loss) else str(loss), "clips": list(batch.ids)}
             for (number, batch), loss in zip(of, losses_N, strict=True)
         ]
-        clips, what = [clip for batch in sampled for clip in batch.ids], f"the gradient's norm is {norm}"
         self._event("not_finite", step=step + 1, text=what, clips=clips, micro_batches=batches)
-        return self._not_finite(step, what, clips)
-
-    def _not_finite(self, step: int, what: str, clips: Sequence[str]) -> NonFiniteLossError:
-        return NonFiniteLossError(
+        raise NonFiniteLossError(
             f"stage {self.stage}, step {step + 1}: {what}. Nothing of it was saved: lower training.learning_rate, or "
             f"look at the latents of its {few_of(clips)}"
         )

@@ -1,5 +1,6 @@
 """Checkpoints: whole or not there, whatever is killed or damaged."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from nava.artifacts.checkpoint import (
     seal,
     verify,
 )
-from nava.runtime.errors import InputError
+from nava.runtime.errors import InputError, UnavailableError
 from nava.runtime.hashing import sha256_json
 from nava.training.checkpoints import Checkpoints
 from nava.training.sharded_state import ShardedState
@@ -146,9 +147,19 @@ def test_all_damaged_is_an_error_after_a_warning_each_and_all_stay(root: Path, c
 
 def test_another_configuration_is_not_resumed(root: Path) -> None:
     save_checkpoint(root, manifest(40, "other"), write_two_files, keep_last=9)
-    name, warnings = latest(root)
-    assert name == "step-00000030"
-    assert "another configuration" in warnings[0]
+    with pytest.raises(InputError, match=r"step-00000040 .* another configuration"):
+        latest(root)
+    assert len(list(root.glob("step-*"))) == 4
+
+
+def test_what_cannot_be_read_is_not_taken_for_damaged(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> str:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr("nava.artifacts.checkpoint.sha256_file", fail)
+    with pytest.raises(UnavailableError, match=r"step-00000030.* cannot be read: Input/output error"):
+        latest(root)
+    assert sorted(path.name for path in root.iterdir()) == ["step-00000010", "step-00000020", "step-00000030"]
 
 
 @pytest.mark.parametrize("position", range(0, 300, 7))

@@ -91,12 +91,13 @@ def test_leaving_early_ends_the_workers():
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-def test_workers_end_with_a_parent_that_is_killed():
+@pytest.mark.parametrize("after", ["['double:1'] * 10**6", "['hang']"])
+def test_workers_end_with_a_parent_that_is_killed(after):
     code = (
         "from nava.runtime.worker_pool import run_units\n"
         "from tests.runtime.test_worker_pool import work\n"
         "if __name__ == '__main__':\n"
-        "    for outcome in run_units(work, ['pid'] + ['double:1'] * 10**6, 1, 60.0, 2):\n"
+        f"    for outcome in run_units(work, ['pid'] + {after}, 1, 60.0, 2):\n"
         "        print(outcome.result, flush=True)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

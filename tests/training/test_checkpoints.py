@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import torch
 from nava.artifacts.checkpoint import CheckpointManifest, verify
 from nava.runtime.hashing import sha256_tree
 from nava.training.checkpoints import CheckpointFailedError, Checkpoints
+from nava.training.curves import CurveRow
 from nava.training.engine import PlainEngine
 from nava.training.run_folder import read_rows
 from nava.training.stage import run_stage
@@ -101,12 +103,27 @@ def test_a_save_beside_the_steps_that_fails_ends_training_at_once(tmp_path: Path
     job = stage_job(tmp_path, "plain")
     job = replace(job, training=replace(job.training, checkpoint_every_steps=20, checkpoint_async=True))
     job.training.stage2.steps = 60
+    failed = threading.Event()
+
+    def full(*_arguments: object, **_named: object) -> None:
+        failed.set()
+        _full()
+
+    def waiting(rows: Iterator[CurveRow], _total: int, _label: str) -> Iterator[CurveRow]:
+        for row in rows:
+            if row.step > 20:
+                failed.wait(60)
+                # From the error to the future that tells of it.
+                time.sleep(0.5)
+            yield row
+
+    job = replace(job, progress=waiting)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nava.training.state_file.save_file", _full)
+        patch.setattr("nava.training.state_file.save_file", full)
         with pytest.raises(CheckpointFailedError, match="no space left on the disk: make room and run the same"):
             run_stage(job)
-    # Not at the next save, which is after step 40.
-    assert 20 <= len(read_rows(tmp_path / "metrics.jsonl")) < 35
+    # Not at the next save, which is after step 40: each step after the 20th waits until the save has failed.
+    assert len(read_rows(tmp_path / "metrics.jsonl")) == 21
 
 
 ONE_DISK_IS_FULL = """
@@ -173,6 +190,20 @@ def test_what_others_still_write_is_waited_for_when_training_ends_on_an_error(tm
     late.join()
     other.close()
     assert set(verify(tmp_path / "step-00000001").files) == {"state-00000.safetensors", "state-00001.safetensors"}
+
+
+def test_the_others_have_as_long_as_the_own_file_took_counted_from_when_it_was_written(tmp_path: Path) -> None:
+    config = replace(stage_job(tmp_path, "plain").training, checkpoint_async=True)
+    checkpoints = Checkpoints(tmp_path, config, "c0ffee", World(rank=0, size=2), print)
+    checkpoints.close()
+    now = time.monotonic()
+    assert not checkpoints._waited_enough(now - 60)
+    # Training ended long ago, and the own file was written just now.
+    checkpoints._closed_at = now - 1000
+    assert not checkpoints._waited_enough(now)
+    assert checkpoints._waited_enough(now - 60)
+    checkpoints._own_write_s = 500.0
+    assert not checkpoints._waited_enough(now - 60)
 
 
 def _full(*_arguments: object, **_named: object) -> None:

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nava.runtime.errors import InputError
 from nava.training.engine import Engine, PlainEngine, create_engine
 from nava.training.state_file import Snapshot, StateFiles, state_file
 from nava.training.world import World, join_world
@@ -92,12 +91,6 @@ def test_an_infinite_gradient_is_reported() -> None:
     engine = PlainEngine(CONFIG, model)
     norm = engine.update(iter([model.trunk.weight.sum() * float("inf")]), 1e-3)
     assert not torch.isfinite(torch.tensor(norm))
-
-
-def test_the_plain_engine_refuses_a_precision_that_it_does_not_compute_in() -> None:
-    config = replace(CONFIG, engine="plain", precision="bf16")
-    with pytest.raises(InputError, match=r"training\.engine=plain computes in float32, .*training\.precision is bf16"):
-        create_engine(config, TwoHeads())
 
 
 def test_the_plain_engine_trains_where_its_process_computes() -> None:

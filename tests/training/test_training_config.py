@@ -28,6 +28,10 @@ def test_it_goes_through_omegaconf_unchanged() -> None:
     [
         ({"engine": "fsdp"}, "training.engine is 'fsdp'; it must be deepspeed or plain"),
         ({"zero_stage": 4}, "training.zero_stage is 4; it must be 0, 1, 2 or 3"),
+        (
+            {"engine": "plain", "precision": "bf16"},
+            "training.precision is 'bf16'; it must be fp32, since training.engine is plain",
+        ),
         ({"first_stage": 4}, "training.first_stage is 4; it must be from 1 to 3"),
         ({"threads": 0}, "training.threads is 0; it must be at least 1"),
         ({"micro_batch_size": 0}, "training.micro_batch_size"),

@@ -18,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nava.artifacts.clip_manifest import THUMBNAIL_DIR, ClipRow, Reason
+from nava.artifacts.store_faults import patiently
 from nava.config.curation import IntegrityConfig
 from nava.data.clip_media import read_small_video, read_video, read_wav
 from nava.data.curation.decoding import SourceTrack, decode_source
 from nava.data.curation.stage import Clip, SourceRejectedError, SourceTask
 from nava.data.media_files import local_copy
-from nava.runtime.errors import InputError, UnavailableError
+from nava.runtime.errors import InputError, RunStoppedError, UnavailableError
 
 T = TypeVar("T")
 SCRATCH_DIR = "source"
@@ -74,11 +75,14 @@ def source_file(task: SourceTask) -> Path:
 
     Raises:
         SourceRejectedError: it is gone, or is not what was ingested.
+        RunStoppedError: the bucket does not answer: no source is to blame, and a later run goes on.
     """
     source = task.source
     try:
-        return local_copy(task.media_root, source.path, source.sha256, task.folder / SCRATCH_DIR)
-    except (InputError, UnavailableError) as error:
+        return patiently(lambda: local_copy(task.media_root, source.path, source.sha256, task.folder / SCRATCH_DIR))
+    except UnavailableError as error:
+        raise RunStoppedError(f"{error}; run the same again when it does") from error
+    except InputError as error:
         raise SourceRejectedError(Reason.UNREADABLE, str(error)) from error
 
 

@@ -12,7 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 DEAF = """
 import os, signal, subprocess, sys, time
-from nava.launch.parent_death import end_after_parent
+from nava.runtime.parent_death import end_after_parent
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 end_after_parent(int(sys.argv[1]), 0.1)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
