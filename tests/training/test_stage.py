@@ -213,27 +213,26 @@ def test_a_loss_that_is_not_finite_stops_before_saving_and_names_the_clips(tmp_p
 def test_a_gradient_that_is_not_finite_names_the_clips_of_all_processes(tmp_path: Path) -> None:
     done = run_in(2, tmp_path, [{"workdir": "run"}], "tests.training.diverging_runs")
     assert done.returncode != 0
-    lines = [line for line in done.stderr.splitlines() if line.startswith("nava: ")]
-    assert len(lines) == 2, done.stderr
+    # One line of each process, unless torchrun ends one before it has said it.
+    (line,) = {line for line in done.stderr.splitlines() if line.startswith("nava: ")}
     [event] = [event for event in read_events(tmp_path / "run") if event["event"] == "not_finite"]
     assert len(event["clips"]) == 8
     assert "p003" in event["clips"]
     assert [part["data_rank"] for part in event["micro_batches"]] == [0, 1]
     assert sorted(clip for part in event["micro_batches"] for clip in part["clips"]) == sorted(event["clips"])
     assert all(part["loss"] > 0 for part in event["micro_batches"])
-    for line in lines:
-        assert "the gradient's norm is" in line
-        assert line.endswith(f"clips: {', '.join(event['clips'][:4])} and 4 more, all in events.jsonl (exit code 4)")
-        assert len(line) < 400
+    assert "the gradient's norm is" in line
+    assert line.endswith(f"clips: {', '.join(event['clips'][:4])} and 4 more, all in events.jsonl (exit code 4)")
+    assert len(line) < 400
     assert not [name for name in checkpoints(tmp_path / "run") if int(name[-8:]) >= event["step"]]
 
 
 def test_a_loss_that_is_not_finite_in_one_process_is_the_end_that_all_tell(tmp_path: Path) -> None:
     done = run_in(2, tmp_path, [{"workdir": "run", "loss": True}], "tests.training.diverging_runs")
     assert done.returncode != 0
-    # Whichever process a cluster looks at first, it ended for good.
-    line, same = (line for line in done.stderr.splitlines() if "the loss is nan in process" in line)
-    assert line == same
+    # Whichever process comes first says it; torchrun may end the other before it has. None tells of lost neighbours.
+    (line,) = {line for line in done.stderr.splitlines() if line.startswith("nava: ")}
+    assert "the loss is nan in process" in line
     [event] = [event for event in read_events(tmp_path / "run") if event["event"] == "not_finite"]
     assert event["text"] in line
     assert len(event["clips"]) == 4
