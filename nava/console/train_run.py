@@ -253,7 +253,8 @@ def _opening(job: TrainingJob, launch: LaunchConfig, machine: int) -> str:
 
 
 def _train(job: TrainingJob, launch: LaunchConfig, say: Say, machine: int = 0) -> None:
-    from nava.training.run_folder import FAILED, STOPPED, write_state
+    from nava.training.interruption import TrainingStoppedError
+    from nava.training.run_folder import FAILED, STOPPED, read_state, write_state
 
     folder = Path(job.workdir)
     try:
@@ -272,6 +273,10 @@ def _train(job: TrainingJob, launch: LaunchConfig, say: Say, machine: int = 0) -
             write_state(folder, STOPPED, error=text, exit_code=EXIT_INTERRUPTED)
         raise InterruptedTrainingError(text) from error
     except NavaError as error:
+        told = read_state(folder)
+        if error.state == "interrupted" and told is not None and told.state == STOPPED and told.error:
+            # The process that leads knows how much is saved; the launcher that it stopped it.
+            raise TrainingStoppedError(told.error) from error
         # The processes may have had no time to say so, or not have known why.
         state = STOPPED if error.state == "interrupted" else FAILED
         if machine == 0:

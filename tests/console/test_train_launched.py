@@ -11,7 +11,10 @@ import pytest
 
 from nava.config.composition import compose
 from nava.data.loader.ranks import require_one_task_at_a_time
+from nava.launch.command import LaunchStoppedError
 from nava.runtime.storage import read_json
+from nava.training.job_file import TrainingJob
+from nava.training.run_folder import STOPPED, write_state
 from tests.console.train_runs import REPOSITORY, arguments, nava, one_line, process, rows, train, until
 from tests.evaluation.tiny_corpus import write_tiny_corpus
 from tests.launch.api_server_stub import ApiServerStub, stub_client
@@ -34,6 +37,21 @@ def test_two_processes_through_the_launcher(shards: Path, tmp_path: Path, monkey
     two, one = rows(tmp_path / "two"), rows(tmp_path / "one")
     assert [row["batches"] for row in two] == [row["batches"] for row in one]
     assert [row["loss"] for row in two] == pytest.approx([row["loss"] for row in one], rel=1e-5)
+
+
+def test_told_to_stop_the_last_line_is_that_of_the_process_that_saved(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(job: TrainingJob, *_: object) -> None:
+        write_state(Path(job.workdir), STOPPED, error="20 of 60 steps are saved", exit_code=143)
+        raise LaunchStoppedError("told to stop: so were its ranks")
+
+    monkeypatch.setattr("nava.training.job_launch.launch_job", stopped)
+    told = train(shards, tmp_path / "run", "--nproc", "2", *SHARED)
+    assert told.exit_code == 143
+    assert one_line(told.stderr) == "nava: 20 of 60 steps are saved"
+    status = json.loads(nava("train", "status", str(tmp_path / "run"), "--json").output)
+    assert (status["state"], status["error"]) == ("stopped", "20 of 60 steps are saved")
 
 
 def two_machines(shards: Path, out: Path, *more: str) -> list[tuple[int, str]]:
