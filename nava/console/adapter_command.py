@@ -54,14 +54,12 @@ def _weights(place: Path) -> dict[str, Tensor]:
     from nava.model.architecture import build_model
     from nava.model.keys import config_of
     from nava.model.weights.load import load_weights
-    from nava.training.run_folder import RESULT_FOLDER
+    from nava.training.run_folder import result_of
     from nava.training.start import weights_of
 
     if not place.exists():
         raise InputError(f"{place} is not there; give a model package, or a training's run or result")
-    if (place / RESULT_FOLDER).is_dir():
-        place = place / RESULT_FOLDER
-    weights, described = weights_of(place)
+    weights, described = weights_of(result_of(place))
     if described is None:
         raise InputError(f"{place} does not say what model it is of; give a model package or the result of a training")
     model = build_model(config_of(None, described))

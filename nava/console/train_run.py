@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from nava.runtime.errors import EXIT_FAILED, EXIT_INTERRUPTED, InputError, NavaError
-from nava.training.run_folder import JOB_FILE
+from nava.training.run_folder import JOB_FILE, result_of
 
 if TYPE_CHECKING:
     from nava.config.launch import LaunchConfig
@@ -137,10 +137,7 @@ def _start(request: TrainRequest) -> tuple[str, str, str]:
 
     if request.init is None:
         return "", "", ""
-    place = request.init.expanduser().resolve()
-    # A run's folder stands for its result.
-    if (place / "result" / MANIFEST_FILE).is_file():
-        place = place / "result"
+    place = result_of(request.init.expanduser().resolve())
     if (place / MANIFEST_FILE).is_file() and read_manifest(place).stage == request.stage - 1:
         return str(place), "", sha256_file(place / MANIFEST_FILE)
     from nava.training.start import init_sha256

@@ -17,7 +17,7 @@ MANAGER = "nava-platform.github.io/launcher"
 SHARED_MEMORY = "shared-memory"
 # What an agent needs after its ranks, and the container after its agent.
 _AGENT_MARGIN_S, _POD_MARGIN_S = 5, 20
-_RANK_LOGS = "/tmp/nava-rank-logs"  # noqa: S108 - inside the container
+RANK_LOGS = "/tmp/nava-rank-logs"  # noqa: S108 - inside the container
 
 
 def train_job(command: TrainingCommand, config: LaunchConfig) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def train_job(command: TrainingCommand, config: LaunchConfig) -> dict[str, Any]:
 
 def agent_command(command: TrainingCommand, config: LaunchConfig) -> list[str]:
     """What a pod runs: the agent that the local launcher runs too; the Trainer's variables tell it about the others."""
-    agent = ["python", "-m", "nava.launch.agent", "--log-dir", _RANK_LOGS, "--workdir", str(command.workdir)]
+    agent = ["python", "-m", "nava.launch.agent", "--log-dir", RANK_LOGS, "--workdir", str(command.workdir)]
     agent += ["--grace-s", str(math.ceil(command.grace_period_s) + _AGENT_MARGIN_S)]
     return [*agent, "--rendezvous-timeout-s", str(config.rendezvous_timeout_s), "--", *command.argv]
 

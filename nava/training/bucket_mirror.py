@@ -67,7 +67,7 @@ class BucketMirror:
             InputError: it cannot be read.
         """
         with store_errors(self._address):
-            for there in patiently(self._listed):
+            for there in patiently(self._checkpoints):
                 name = there.rpartition("/")[2]
                 step = int(name.removeprefix(_PREFIX))
                 if step <= than_step:
@@ -121,16 +121,13 @@ class BucketMirror:
             self._files.rm_file(f"{there}/{MANIFEST_FILE}")
             self._files.rm(there, recursive=True)
 
-    def _listed(self) -> list[str]:
-        with store_errors(self._address):
-            return self._checkpoints()
-
     def _checkpoints(self) -> list[str]:
         """Paths of the folders of checkpoints, newest first."""
-        self._files.invalidate_cache()
-        try:
-            found: list[Any] = list(self._files.ls(self._prefix, detail=False))
-        except FileNotFoundError:
-            return []
+        with store_errors(self._address):
+            self._files.invalidate_cache()
+            try:
+                found: list[Any] = list(self._files.ls(self._prefix, detail=False))
+            except FileNotFoundError:
+                return []
         paths = [str(entry).rstrip("/") for entry in found]
         return sorted((path for path in paths if path.rpartition("/")[2].startswith(_PREFIX)), reverse=True)

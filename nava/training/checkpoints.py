@@ -130,7 +130,7 @@ class Checkpoints:
             state, reason = self._checked(self._root / name)
             # The worst that a process found, for all.
             state = _State(-int(self._world.least(torch.tensor(-float(state)))))
-            reason = reason or "another process's log says why"
+            reason = reason or "another process found it so"
             if state == _State.WHOLE:
                 return self._root / name, damaged
             if state == _State.UNREADABLE:

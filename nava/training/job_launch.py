@@ -40,7 +40,6 @@ def recipe_job(
     from nava.config.training import TrainingConfig
     from nava.runtime.step import typed_section
     from nava.training.job_file import SECTIONS, TrainingJob
-    from nava.training.start import require_start
 
     launch = typed_section(LaunchConfig, resolved.config["launch"])
     training = typed_section(TrainingConfig, resolved.config["training"])
@@ -64,18 +63,42 @@ def recipe_job(
     return job, launch
 
 
+def require_start(training: TrainingConfig, stage: int, given: bool) -> None:
+    """Refuse a stage that would begin with random weights where the recipe begins with trained ones.
+
+    Args:
+        training: the recipe's.
+        stage: that is to be trained.
+        given: whether weights to start from are.
+
+    Raises:
+        InputError: the recipe has no such stage, or it, or its adapters, need weights.
+    """
+    first = training.first_stage
+    if stage < first:
+        raise InputError(
+            f"this recipe begins with stage {first} (training.first_stage), from weights that are given: "
+            f"--stage {first} --init PACKAGE; it has no stage {stage}"
+        )
+    if not given and (training.lora.rank or stage == first > 1):
+        why = "trains adapters (training.lora) on weights" if training.lora.rank else "goes on from weights"
+        raise InputError(f"stage {stage} of this recipe {why}: give them with --init, a package or a run's folder")
+
+
 def require_shareable(training: TrainingConfig, loader: LoaderConfig, processes: int) -> None:
     """Refuse a recipe that so many processes cannot share, before any is started.
 
     Raises:
         InputError: names all settings that would do.
     """
+    from nava.data.loader.ranks import one_task_at_a_time
+
     groups, rest = divmod(processes, training.sequence_parallel)
     if rest or groups < 2:
         return  # each process says what is wrong with the first, and one has nothing to share
     per_step, run = training.micro_batches_per_step, loader.run_length
     needed = math.ceil(per_step / groups) * groups
-    shared = run % groups == 0 and (needed % run == 0 or run % needed == 0)
+    shared = one_task_at_a_time(needed, groups, run)
     if per_step == needed and shared:
         return
     wanted = [f"training.micro_batches_per_step={needed}"] * (per_step != needed)

@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nava.artifacts.checkpoint import MANIFEST_FILE
 from nava.runtime.hashing import canonical_json
 from nava.runtime.storage import read_json, write_json
 
@@ -66,6 +67,12 @@ class RunState:
     processes: int = 1
     error: str = ""
     exit_code: int | None = None
+
+
+def result_of(place: Path) -> Path:
+    """A run's folder stands for its result, where there is one; any other place for itself."""
+    result = place / RESULT_FOLDER
+    return result if (result / MANIFEST_FILE).is_file() else place
 
 
 def write_state(folder: Path, state: str, **changes: Any) -> None:

@@ -150,7 +150,7 @@ class SampleMaker:
             self._warn(step, why.read_text())
         seed = self._sampling.generation.seed
         samples = [
-            Sample(self._file(number), self._shards.read([clip], with_video=False).captions[0], clip, seed + number)
+            Sample(self._file(number), self._shards.entries[clip].caption, clip, seed + number)
             for number, clip in enumerate(self._ids)
             if (part / self._file(number)).is_file()
         ]

@@ -9,7 +9,6 @@ from nava.artifacts.checkpoint import CheckpointDamagedError, verify
 from nava.artifacts.model_package import DESCRIPTION_FILE, load_unsigned
 from nava.artifacts.weight_files import INDEX_SUFFIX, shard_map
 from nava.config.model import ModelConfig
-from nava.config.training import TrainingConfig
 from nava.model.backbone import NavaTransformer
 from nava.model.keys import config_of
 from nava.model.weights.load import load_weights
@@ -35,28 +34,6 @@ def start_weights(place: Path, model: NavaTransformer, config: ModelConfig) -> N
     if described is not None:
         require_same_model(config_of(None, described), config, f"--init {place}")
     load_weights(model, weights, dtype=next(model.parameters()).dtype)
-
-
-def require_start(training: TrainingConfig, stage: int, given: bool) -> None:
-    """Refuse a stage that would begin with random weights where the recipe begins with trained ones.
-
-    Args:
-        training: the recipe's.
-        stage: that is to be trained.
-        given: whether weights to start from are.
-
-    Raises:
-        InputError: the recipe has no such stage, or it, or its adapters, need weights.
-    """
-    first = training.first_stage
-    if stage < first:
-        raise InputError(
-            f"this recipe begins with stage {first} (training.first_stage), from weights that are given: "
-            f"--stage {first} --init PACKAGE; it has no stage {stage}"
-        )
-    if not given and (training.lora.rank or stage == first > 1):
-        why = "trains adapters (training.lora) on weights" if training.lora.rank else "goes on from weights"
-        raise InputError(f"stage {stage} of this recipe {why}: give them with --init, a package or a run's folder")
 
 
 def weights_of(place: Path) -> tuple[Path, Path | None]:

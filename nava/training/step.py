@@ -41,8 +41,8 @@ def train(step: Step, shards: Handle, previous: Handle | None = None, *, stage: 
         raise InputError(f"training stage {stage} {wanted}")
     from nava.config.training import TrainingConfig
     from nava.runtime.storage import read_json
+    from nava.training.job_launch import require_start
     from nava.training.stage import VALIDATION_FILE
-    from nava.training.start import require_start
 
     if previous is not None:
         previous.require("checkpoint")

@@ -320,10 +320,10 @@ class StageTrainer:
         Raises:
             NonFiniteLossError: names the micro-batches' clips; the event has all of the step.
         """
-        of = [(number, batch) for number, part in enumerate(deal(sampled, self.world.data_size)) for batch in part]
         bad = [place for place, loss in enumerate(losses_N) if not math.isfinite(loss)]
         if not bad and math.isfinite(norm):
             return
+        of = [(number, batch) for number, part in enumerate(deal(sampled, self.world.data_size)) for batch in part]
         what = f"the gradient's norm is {norm}"
         if bad:
             what = f"the loss is {losses_N[bad[0]]} in process {of[bad[0]][0]}"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.runtime.running import is_running
+
 REPOSITORY = Path(__file__).parents[2]
 DEAF = """
 import os, signal, subprocess, sys, time
@@ -24,13 +26,6 @@ import os, subprocess, sys, time
 subprocess.Popen([sys.executable, "-c", sys.argv[1], str(os.getpid())])
 time.sleep(600)
 """
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads the process tree from /proc")

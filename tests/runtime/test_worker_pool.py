@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nava.runtime.worker_pool import _serve, run_units
+from tests.runtime.running import is_running
 
 LONG_S = 60.0
 
@@ -106,20 +107,13 @@ def test_workers_end_with_a_parent_that_is_killed(after):
     parent.kill()
     parent.wait()
     for _ in range(1_000):
-        if not _alive(worker):
+        if not is_running(worker):
             break
         time.sleep(0.02)
-    assert not _alive(worker)
+    assert not is_running(worker)
 
 
 def test_a_worker_whose_parent_is_gone_ends_without_a_word():
     ours, theirs = multiprocessing.Pipe()
     ours.send("unit")
     _serve(theirs, lambda _unit: ours.close())
-
-
-def _alive(pid):
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False

@@ -18,7 +18,7 @@ import yaml
 from nava.config.composition import compose
 from nava.config.launch import LaunchConfig
 from nava.launch.command import TrainingCommand
-from nava.launch.train_job import train_job
+from nava.launch.train_job import RANK_LOGS, train_job
 from nava.runtime.errors import InputError
 from nava.runtime.storage import read_json, write_text
 from nava.training.job_file import read_job
@@ -170,7 +170,7 @@ def start_pods(folder: Path, steps: int) -> tuple[Path, list["subprocess.Popen[s
         variables |= {"PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
         # The image's python, and a folder that every pod has for itself.
         command = [sys.executable if word == "python" else word for word in job["spec"]["trainer"]["command"]]
-        command = [str(folder / f"logs{node}") if word.startswith("/tmp/nava") else word for word in command]
+        command = [str(folder / f"logs{node}") if word.startswith(RANK_LOGS) else word for word in command]
         pods.append(subprocess.Popen(command, env={**os.environ, **variables}, stderr=subprocess.PIPE, text=True))
     return told.parent, pods
 

@@ -1,9 +1,14 @@
 """Who works on what: a step's micro-batches dealt out to ranks so that all have nearly the same to do."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from nava.data.loader.sampler import SampledBatch
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from nava.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from nava.data.loader.sampler import SampledBatch
 
 
 def deal(batches: Sequence[SampledBatch], ranks: int) -> list[list[SampledBatch]]:
@@ -36,6 +41,11 @@ def deal(batches: Sequence[SampledBatch], ranks: int) -> list[list[SampledBatch]
     return dealt
 
 
+def one_task_at_a_time(per_step: int, ranks: int, run_length: int) -> bool:
+    """Whether ranks work on the same task at the same time; see `require_one_task_at_a_time`."""
+    return ranks == 1 or (run_length % ranks == 0 and (per_step % run_length == 0 or run_length % per_step == 0))
+
+
 def require_one_task_at_a_time(per_step: int, ranks: int, run_length: int) -> None:
     """Refuse an order in which ranks would work on different tasks at the same time.
 
@@ -50,7 +60,7 @@ def require_one_task_at_a_time(per_step: int, ranks: int, run_length: int) -> No
     Raises:
         InputError: names the setting to change.
     """
-    if ranks > 1 and (run_length % ranks or (per_step % run_length and run_length % per_step)):
+    if not one_task_at_a_time(per_step, ranks, run_length):
         raise InputError(
             f"loader.run_length is {run_length}: with {ranks} ranks and {per_step} micro-batches per step, ranks would "
             f"work on different tasks at once; set it to a multiple of {ranks} that divides {per_step}"

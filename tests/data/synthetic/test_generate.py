@@ -21,6 +21,7 @@ from nava.data.synthetic.labels import read_labels
 from nava.runtime.errors import InputError
 from nava.runtime.hashing import sha256_file, sha256_tree
 from tests.data.synthetic.corpora import SEED, brightness_track, tiny_config
+from tests.runtime.running import is_running
 
 START_DEADLINE_S = 900.0
 
@@ -222,13 +223,6 @@ def wait_until(condition) -> None:
 
 def child_processes(parent: int) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads the process tree from /proc")
